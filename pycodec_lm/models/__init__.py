@@ -1,0 +1,1 @@
+"""Backbones. They know tokens, positions and annotations; they know no codec."""

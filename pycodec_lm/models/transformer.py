@@ -1,0 +1,484 @@
+"""A Llama backbone (RMSNorm, SwiGLU, RoPE, grouped queries) for byte and token sequences of codecs.
+
+Two additions to the published block, both in the input only:
+- conditions: one embedding table for each condition, summed into position 0 (the <bos> token); the
+  last row of a table is its null class, used for dropout in training and for guidance;
+- codec-aware inputs: what the grammar knows of a position (`pycodec_lm.annotate`), as eight small
+  tables summed into the input of that position.
+
+Shape suffixes:
+    B rows of the batch       T new tokens of a call    S slots of the key/value cache
+    D model width             H query heads             K key/value heads       N head width
+    V vocabulary              C conditions              F annotation columns (8)
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pycodec_lm.errors import UsageError
+
+# Number of values of each annotation column; equal to pycodec_lm.ANNOTATION_SIZES (a test says so).
+ANNOTATION_SIZES = (16, 5, 11, 64, 64, 64, 32, 256)
+
+# Cache reads are cut to whole multiples of this, so that a row's sums are grouped alike
+# whatever the lengths of its neighbours.
+_SLOT_MULTIPLE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerConfig:
+    """Shape of a backbone.
+
+    Args:
+        vocab_size: token ids, specials included.
+        dim: width of the residual stream.
+        n_layers, n_heads, n_kv_heads: n_kv_heads None = n_heads; it must divide n_heads.
+        ffn_dim: width of the SwiGLU; None = 8/3 of dim, rounded up to a multiple of 32.
+        rope_theta, norm_eps: as in Llama.
+        max_seq_len: positions, <bos> included.
+        tie_embeddings: the output matrix is the input embedding.
+        conditions: (name, n_classes) of each condition; its null class is number n_classes.
+        codec_inputs: add the annotation embeddings.
+        dropout: on the embeddings and on each residual branch, in training only.
+    """
+
+    vocab_size: int
+    dim: int = 160
+    n_layers: int = 5
+    n_heads: int = 5
+    n_kv_heads: int | None = None
+    ffn_dim: int | None = None
+    rope_theta: float = 10000.0
+    norm_eps: float = 1e-5
+    max_seq_len: int = 1024
+    tie_embeddings: bool = False
+    conditions: tuple[tuple[str, int], ...] = ()
+    codec_inputs: bool = True
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "dim", "n_layers", "n_heads", "max_seq_len"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"model {name} = {getattr(self, name)}, must be at least 1")
+        if self.dim % self.n_heads or (self.dim // self.n_heads) % 2:
+            raise UsageError(
+                f"model dim = {self.dim} must split into n_heads = {self.n_heads} heads of even width"
+            )
+        if self.kv_heads < 1 or self.n_heads % self.kv_heads:
+            raise UsageError(
+                f"model n_kv_heads = {self.n_kv_heads} must divide n_heads = {self.n_heads}"
+            )
+        if self.hidden_dim < 1:
+            raise UsageError(f"model ffn_dim = {self.ffn_dim}, must be at least 1")
+        if not 0.0 <= self.dropout < 1.0:
+            raise UsageError(f"model dropout = {self.dropout}, must be in [0, 1)")
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.n_heads
+
+    @property
+    def kv_heads(self) -> int:
+        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
+
+    @property
+    def hidden_dim(self) -> int:
+        return -(-8 * self.dim // (3 * 32)) * 32 if self.ffn_dim is None else self.ffn_dim
+
+    @property
+    def null_conditions(self) -> tuple[int, ...]:
+        """The class number that means 'not said', for each condition."""
+        return tuple(n_classes for _, n_classes in self.conditions)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self) | {"conditions": [list(pair) for pair in self.conditions]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises UsageError for unknown or missing keys."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise UsageError(f"model config has an unknown key '{unknown[0]}'")
+        if "vocab_size" not in values:
+            raise UsageError("model config lacks vocab_size")
+        conditions = tuple((str(name), int(n)) for name, n in values.get("conditions", ()))
+        return cls(**{**values, "conditions": conditions})
+
+
+class KVCache:
+    """Keys and values of the tokens seen so far, a fixed number of slots for each row.
+
+    A token at position p of a row is written into slot p, and a query at position p reads the slots
+    0..p of its row. Nothing else is remembered: rows stand at different positions freely, and going
+    back is calling `step` again with smaller positions.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        batch: int,
+        max_len: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.max_len = max_len
+        self.n_slots = -(-max_len // _SLOT_MULTIPLE) * _SLOT_MULTIPLE
+        # One slot more takes what invalid tokens write, so that no row needs a branch.
+        shape = (config.n_layers, batch, self.n_slots + 1, config.kv_heads, config.head_dim)
+        self.keys_LBSKN = torch.zeros(shape, device=device, dtype=dtype)
+        self.values_LBSKN = torch.zeros(shape, device=device, dtype=dtype)
+
+    @property
+    def batch(self) -> int:
+        return self.keys_LBSKN.shape[1]
+
+    def select(self, rows: Tensor) -> None:
+        """Keeps the given rows, in the given order (repeats allowed): beams, finished rows."""
+        self.keys_LBSKN = self.keys_LBSKN.index_select(1, rows)
+        self.values_LBSKN = self.values_LBSKN.index_select(1, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _CacheStep:
+    """Where one call writes and what it may read; shared by all layers."""
+
+    cache: KVCache
+    rows_B1: Tensor
+    slots_BT: Tensor
+    n_read: int
+    mask_B1TS: Tensor
+
+
+def rope_tables(head_dim: int, max_seq_len: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [max_seq_len, head_dim / 2] of rotary embeddings (arXiv 2104.09864)."""
+    frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
+    angles = torch.outer(torch.arange(max_seq_len, dtype=torch.float64), frequencies)
+    return angles.cos().float(), angles.sin().float()
+
+
+def apply_rope(x_BTHN: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotates pair (i, i + N/2) of every head, the pairing of Hugging Face's Llama.
+
+    Args:
+        x_BTHN: queries or keys.
+        cos, sin: broadcastable to [B, T, 1, N/2].
+    """
+    low, high = x_BTHN.float().chunk(2, dim=-1)
+    return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1).type_as(x_BTHN)
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return F.rms_norm(x_BTD, self.weight.shape, self.weight, self.eps)
+
+
+class Attention(nn.Module):
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.n_heads, self.kv_heads = config.n_heads, config.kv_heads
+        self.head_dim = config.head_dim
+        width = (self.n_heads + 2 * self.kv_heads) * self.head_dim
+        self.qkv = nn.Linear(config.dim, width, bias=False)
+        self.out = nn.Linear(self.n_heads * self.head_dim, config.dim, bias=False)
+
+    def forward(
+        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, layer_idx: int, step: _CacheStep | None
+    ) -> Tensor:
+        batch, n_tokens, _ = x_BTD.shape
+        heads = self.qkv(x_BTD).view(batch, n_tokens, -1, self.head_dim)
+        n_rotated = self.n_heads + self.kv_heads
+        rotated = apply_rope(heads[:, :, :n_rotated], cos, sin)
+        q_BTHN, k_BTKN = rotated.split((self.n_heads, self.kv_heads), dim=2)
+        v_BTKN = heads[:, :, n_rotated:]
+        if step is not None:
+            k_BTKN, v_BTKN = _write_and_read(step, layer_idx, k_BTKN, v_BTKN)
+        y_BHTN = F.scaled_dot_product_attention(
+            q_BTHN.transpose(1, 2),
+            k_BTKN.transpose(1, 2),
+            v_BTKN.transpose(1, 2),
+            attn_mask=None if step is None else step.mask_B1TS,
+            is_causal=step is None,
+            enable_gqa=self.n_heads != self.kv_heads,
+        )
+        return self.out(y_BHTN.transpose(1, 2).reshape(batch, n_tokens, -1))
+
+
+def _write_and_read(
+    step: _CacheStep, layer_idx: int, k_BTKN: Tensor, v_BTKN: Tensor
+) -> tuple[Tensor, Tensor]:
+    keys_BSKN, values_BSKN = step.cache.keys_LBSKN[layer_idx], step.cache.values_LBSKN[layer_idx]
+    keys_BSKN[step.rows_B1, step.slots_BT] = k_BTKN.to(keys_BSKN.dtype)
+    values_BSKN[step.rows_B1, step.slots_BT] = v_BTKN.to(values_BSKN.dtype)
+    keys_BSKN, values_BSKN = keys_BSKN[:, : step.n_read], values_BSKN[:, : step.n_read]
+    return keys_BSKN.to(k_BTKN.dtype), values_BSKN.to(v_BTKN.dtype)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (arXiv 2002.05202): down(silu(gate(x)) * up(x)), gate and up in one matrix."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.dim, 2 * config.hidden_dim, bias=False)
+        self.down = nn.Linear(config.hidden_dim, config.dim, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        gate, up = self.gate_up(x_BTD).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+class Block(nn.Module):
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.dim, config.norm_eps)
+        self.attention = Attention(config)
+        self.feed_forward_norm = RMSNorm(config.dim, config.norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, layer_idx: int, step: _CacheStep | None
+    ) -> Tensor:
+        y_BTD = self.attention(self.attention_norm(x_BTD), cos, sin, layer_idx, step)
+        x_BTD = x_BTD + self.dropout(y_BTD)
+        return x_BTD + self.dropout(self.feed_forward(self.feed_forward_norm(x_BTD)))
+
+
+class Transformer(nn.Module):
+    """The backbone: token ids, annotations and conditions in, logits of the next token out.
+
+    Position 0 of every sequence is the <bos> token with the condition embeddings; position t holds
+    token t-1 of the body, with annotation row t (where the grammar stands after t tokens).
+
+    Example:
+        >>> config = TransformerConfig(vocab_size=259, codec_inputs=False, max_seq_len=64)
+        >>> model = Transformer(config).eval()
+        >>> model(torch.tensor([[257, 255, 216]]), None, None).shape
+        torch.Size([1, 3, 259])
+    """
+
+    cos: Tensor
+    sin: Tensor
+    annotation_offsets: Tensor
+    condition_offsets: Tensor
+    null_conditions: Tensor
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embedding = nn.Embedding(config.vocab_size, config.dim)
+        # The tables of the columns (and of the conditions) are stacked into one matrix: a position
+        # then costs one gather of several rows instead of several gathers and sums.
+        if config.codec_inputs:
+            self.annotation_embedding = nn.Embedding(sum(ANNOTATION_SIZES), config.dim)
+        if config.conditions:
+            n_rows = sum(n_classes + 1 for _, n_classes in config.conditions)
+            self.condition_embedding = nn.Embedding(n_rows, config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = RMSNorm(config.dim, config.norm_eps)
+        if not config.tie_embeddings:
+            self.head = nn.Linear(config.dim, config.vocab_size, bias=False)
+        self._register_constants()
+        self.apply(self._init_weights)
+        for block in self.blocks:
+            # Residual branches start small in deep stacks (arXiv 1910.10683, GPT-2's rule).
+            for linear in (block.attention.out, block.feed_forward.down):
+                linear.weight.data.mul_((2 * config.n_layers) ** -0.5)
+
+    def _register_constants(self) -> None:
+        config = self.config
+        cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
+        constants = {
+            "cos": cos,
+            "sin": sin,
+            "annotation_offsets": _starts(ANNOTATION_SIZES),
+            "condition_offsets": _starts([n_classes + 1 for _, n_classes in config.conditions]),
+            "null_conditions": torch.tensor(config.null_conditions, dtype=torch.int64),
+        }
+        for name, tensor in constants.items():
+            self.register_buffer(name, tensor, persistent=False)
+
+    @staticmethod
+    def _init_weights(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def embed(
+        self,
+        tokens_BT: Tensor,
+        annotations_BTF: Tensor | None,
+        conditions_BC: Tensor | None,
+        positions_BT: Tensor | None,
+    ) -> Tensor:
+        """Input of the first block: token, annotation and (at position 0) condition embeddings."""
+        batch, n_tokens = tokens_BT.shape
+        x_BTD = self.token_embedding(tokens_BT)
+        if self.config.codec_inputs:
+            if annotations_BTF is None:
+                raise UsageError("this model has codec_inputs: it needs annotations")
+            rows = annotations_BTF.long() + self.annotation_offsets
+            x_BTD = x_BTD + F.embedding_bag(
+                rows.view(batch * n_tokens, -1), self.annotation_embedding.weight, mode="sum"
+            ).view(batch, n_tokens, -1)
+        if self.config.conditions:
+            if conditions_BC is None:
+                conditions_BC = self.null_conditions.expand(batch, -1)
+            rows = conditions_BC.long() + self.condition_offsets
+            c_B1D = self.condition_embedding(rows).sum(dim=1, keepdim=True)
+            if positions_BT is None:
+                x_BTD = torch.cat((x_BTD[:, :1] + c_B1D, x_BTD[:, 1:]), dim=1)
+            else:
+                x_BTD = x_BTD + c_B1D * (positions_BT == 0)[:, :, None]
+        return self.dropout(x_BTD)
+
+    def hidden(
+        self,
+        tokens_BT: Tensor,
+        annotations_BTF: Tensor | None,
+        conditions_BC: Tensor | None,
+        cache: KVCache | None = None,
+        positions_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
+    ) -> Tensor:
+        """The normalised output of the last block, [B, T, D]; arguments as in `forward`."""
+        n_tokens = tokens_BT.shape[1]
+        step = None
+        if cache is None:
+            if positions_BT is not None:
+                raise UsageError("positions need a cache; without one a call starts at position 0")
+            if n_tokens > self.config.max_seq_len:
+                raise UsageError(
+                    f"{n_tokens} tokens exceed the model's max_seq_len = {self.config.max_seq_len}"
+                )
+            cos, sin = self.cos[:n_tokens, None], self.sin[:n_tokens, None]
+        else:
+            if positions_BT is None:
+                raise UsageError("a call with a cache needs the positions of its tokens")
+            positions_BT, step = self._plan_step(cache, positions_BT, valid_BT)
+            cos, sin = self.cos[positions_BT][:, :, None], self.sin[positions_BT][:, :, None]
+        x_BTD = self.embed(tokens_BT, annotations_BTF, conditions_BC, positions_BT)
+        for layer_idx, block in enumerate(self.blocks):
+            x_BTD = block(x_BTD, cos, sin, layer_idx, step)
+        normed: Tensor = self.norm(x_BTD)
+        return normed
+
+    def _plan_step(
+        self, cache: KVCache, positions_BT: Tensor, valid_BT: Tensor | None
+    ) -> tuple[Tensor, _CacheStep]:
+        if valid_BT is None:
+            valid_BT = torch.ones_like(positions_BT, dtype=torch.bool)
+        # Padding may carry any position: it writes into the spare slot and reads slot 0.
+        positions_BT = torch.where(valid_BT, positions_BT, 0)
+        last = int(positions_BT.max())
+        if last >= cache.max_len or int(positions_BT.min()) < 0:
+            raise UsageError(f"position {last} is outside a cache of {cache.max_len} positions")
+        n_read = (last // _SLOT_MULTIPLE + 1) * _SLOT_MULTIPLE
+        slots_S = torch.arange(n_read, device=positions_BT.device)
+        step = _CacheStep(
+            cache=cache,
+            rows_B1=torch.arange(cache.batch, device=positions_BT.device)[:, None],
+            slots_BT=torch.where(valid_BT, positions_BT, cache.n_slots),
+            n_read=n_read,
+            mask_B1TS=(slots_S <= positions_BT[:, :, None])[:, None],
+        )
+        return positions_BT, step
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        weight = self.token_embedding.weight if self.config.tie_embeddings else self.head.weight
+        return F.linear(hidden, weight)
+
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        annotations_BTF: Tensor | None,
+        conditions_BC: Tensor | None,
+        cache: KVCache | None = None,
+        positions_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of the next token at every position.
+
+        Args:
+            tokens_BT: integer ids; column 0 is <bos> when there is no cache.
+            annotations_BTF: any integer type, column f below ANNOTATION_SIZES[f]; None when the
+                config has no codec_inputs.
+            conditions_BC: class numbers; None = all null. They act at position 0 only.
+            cache: from `new_cache`; without one the whole sequence is given, from position 0.
+            positions_BT: int64, required with a cache. Positions of a row rise by one from token to
+                token, and all smaller positions of the row were given before (or are given now).
+            valid_BT: bool; False marks padding on either side of a ragged chunk.
+
+        Returns:
+            logits_BTV; rows of padding are finite and meaningless.
+
+        Raises:
+            UsageError: too many tokens, a position outside the cache, missing annotations.
+        """
+        return self.logits(
+            self.hidden(tokens_BT, annotations_BTF, conditions_BC, cache, positions_BT, valid_BT)
+        )
+
+    def new_cache(self, batch: int, max_len: int, dtype: torch.dtype | None = None) -> KVCache:
+        """An empty cache for sequences of at most max_len positions (<bos> included)."""
+        if not 1 <= max_len <= self.config.max_seq_len:
+            raise UsageError(
+                f"a cache of {max_len} positions; the model has max_seq_len = "
+                f"{self.config.max_seq_len}"
+            )
+        weight = self.token_embedding.weight
+        return KVCache(self.config, batch, max_len, weight.device, dtype or weight.dtype)
+
+    @torch.inference_mode()
+    def step(
+        self,
+        tokens_BT: Tensor,
+        annotations_BTF: Tensor | None,
+        positions_BT: Tensor,
+        cache: KVCache,
+        valid_BT: Tensor | None = None,
+        conditions_BC: Tensor | None = None,
+    ) -> Tensor:
+        """Feeds one ragged chunk and returns the logits after each row's last valid token.
+
+        The first call of a row feeds <bos> at position 0 (with the prompt's tokens behind it, if
+        any) and the conditions; later calls feed what was sampled and what was forced.
+
+        Returns:
+            logits_BV, float32. A row without a valid token gets finite, meaningless logits and its
+            cache is not changed.
+
+        Raises:
+            UsageError: as in `forward`.
+        """
+        hidden_BTD = self.hidden(
+            tokens_BT, annotations_BTF, conditions_BC, cache, positions_BT, valid_BT
+        )
+        if valid_BT is None:
+            return self.logits(hidden_BTD[:, -1]).float()
+        order_T = torch.arange(1, valid_BT.shape[1] + 1, device=valid_BT.device)
+        last_B = (valid_BT * order_T).argmax(dim=1)
+        rows_B = torch.arange(valid_BT.shape[0], device=valid_BT.device)
+        return self.logits(hidden_BTD[rows_B, last_B]).float()
+
+
+def _starts(sizes: list[int] | tuple[int, ...]) -> Tensor:
+    """First row of each table in a stack of tables."""
+    return torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)[: len(sizes)]
