@@ -84,9 +84,11 @@ class DatasetMeta:
 
     @property
     def null_conditions(self) -> tuple[int, ...]:
+        """The class number that means 'not said', for each condition."""
         return tuple(len(classes) for classes in self.conditions.values())
 
     def to_json(self) -> str:
+        """Contents of meta.json."""
         values = dataclasses.asdict(self) | {"header": self.header.hex()}
         # Classes and conditions keep their order: it numbers them.
         return json.dumps({"format": FORMAT, "version": VERSION, **values}, indent=1) + "\n"
@@ -333,7 +335,8 @@ class TokenDataset:
         meta_path = self.folder / META_FILE
         if not meta_path.is_file():
             raise UsageError(
-                f"{self.folder}: no dataset here (no {META_FILE}); make one with 'pycodec-lm prepare'"
+                f"{self.folder}: no dataset here (no {META_FILE}); "
+                "make one with `pycodec-lm prepare`"
             )
         try:
             text = meta_path.read_text(encoding="utf-8")

@@ -11,149 +11,17 @@ Shape suffixes:
     D model width             H query heads             K key/value heads       N head width
     V vocabulary              C conditions              F annotation columns (8)
 """
-
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+# ruff: noqa: N803, N806  # names carry the shape of their tensor
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pycodec_lm.errors import UsageError
+from pycodec_lm.models.config import ANNOTATION_SIZES, TransformerConfig
+from pycodec_lm.models.kv_cache import CacheStep, KVCache, plan_step
 
-# Number of values of each annotation column; equal to pycodec_lm.ANNOTATION_SIZES (a test says so).
-ANNOTATION_SIZES = (16, 5, 11, 64, 64, 64, 32, 256)
-
-# Cache reads are cut to whole multiples of this, so that a row's sums are grouped alike
-# whatever the lengths of its neighbours.
-_SLOT_MULTIPLE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class TransformerConfig:
-    """Shape of a backbone.
-
-    Args:
-        vocab_size: token ids, specials included.
-        dim: width of the residual stream.
-        n_layers, n_heads, n_kv_heads: n_kv_heads None = n_heads; it must divide n_heads.
-        ffn_dim: width of the SwiGLU; None = 8/3 of dim, rounded up to a multiple of 32.
-        rope_theta, norm_eps: as in Llama.
-        max_seq_len: positions, <bos> included.
-        tie_embeddings: the output matrix is the input embedding.
-        conditions: (name, n_classes) of each condition; its null class is number n_classes.
-        codec_inputs: add the annotation embeddings.
-        dropout: on the embeddings and on each residual branch, in training only.
-    """
-
-    vocab_size: int
-    dim: int = 160
-    n_layers: int = 5
-    n_heads: int = 5
-    n_kv_heads: int | None = None
-    ffn_dim: int | None = None
-    rope_theta: float = 10000.0
-    norm_eps: float = 1e-5
-    max_seq_len: int = 1024
-    tie_embeddings: bool = False
-    conditions: tuple[tuple[str, int], ...] = ()
-    codec_inputs: bool = True
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("vocab_size", "dim", "n_layers", "n_heads", "max_seq_len"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"model {name} = {getattr(self, name)}, must be at least 1")
-        if self.dim % self.n_heads or (self.dim // self.n_heads) % 2:
-            raise UsageError(
-                f"model dim = {self.dim} must split into n_heads = {self.n_heads} heads of even width"
-            )
-        if self.kv_heads < 1 or self.n_heads % self.kv_heads:
-            raise UsageError(
-                f"model n_kv_heads = {self.n_kv_heads} must divide n_heads = {self.n_heads}"
-            )
-        if self.hidden_dim < 1:
-            raise UsageError(f"model ffn_dim = {self.ffn_dim}, must be at least 1")
-        if not 0.0 <= self.dropout < 1.0:
-            raise UsageError(f"model dropout = {self.dropout}, must be in [0, 1)")
-
-    @property
-    def head_dim(self) -> int:
-        return self.dim // self.n_heads
-
-    @property
-    def kv_heads(self) -> int:
-        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
-
-    @property
-    def hidden_dim(self) -> int:
-        return -(-8 * self.dim // (3 * 32)) * 32 if self.ffn_dim is None else self.ffn_dim
-
-    @property
-    def null_conditions(self) -> tuple[int, ...]:
-        """The class number that means 'not said', for each condition."""
-        return tuple(n_classes for _, n_classes in self.conditions)
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self) | {"conditions": [list(pair) for pair in self.conditions]}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises UsageError for unknown or missing keys."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise UsageError(f"model config has an unknown key '{unknown[0]}'")
-        if "vocab_size" not in values:
-            raise UsageError("model config lacks vocab_size")
-        conditions = tuple((str(name), int(n)) for name, n in values.get("conditions", ()))
-        return cls(**{**values, "conditions": conditions})
-
-
-class KVCache:
-    """Keys and values of the tokens seen so far, a fixed number of slots for each row.
-
-    A token at position p of a row is written into slot p, and a query at position p reads the slots
-    0..p of its row. Nothing else is remembered: rows stand at different positions freely, and going
-    back is calling `step` again with smaller positions.
-    """
-
-    def __init__(
-        self,
-        config: TransformerConfig,
-        batch: int,
-        max_len: int,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self.max_len = max_len
-        self.n_slots = -(-max_len // _SLOT_MULTIPLE) * _SLOT_MULTIPLE
-        # One slot more takes what invalid tokens write, so that no row needs a branch.
-        shape = (config.n_layers, batch, self.n_slots + 1, config.kv_heads, config.head_dim)
-        self.keys_LBSKN = torch.zeros(shape, device=device, dtype=dtype)
-        self.values_LBSKN = torch.zeros(shape, device=device, dtype=dtype)
-
-    @property
-    def batch(self) -> int:
-        return self.keys_LBSKN.shape[1]
-
-    def select(self, rows: Tensor) -> None:
-        """Keeps the given rows, in the given order (repeats allowed): beams, finished rows."""
-        self.keys_LBSKN = self.keys_LBSKN.index_select(1, rows)
-        self.values_LBSKN = self.values_LBSKN.index_select(1, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class _CacheStep:
-    """Where one call writes and what it may read; shared by all layers."""
-
-    cache: KVCache
-    rows_B1: Tensor
-    slots_BT: Tensor
-    n_read: int
-    mask_B1TS: Tensor
+__all__ = ["ANNOTATION_SIZES", "KVCache", "Transformer", "TransformerConfig"]
 
 
 def rope_tables(head_dim: int, max_seq_len: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -194,7 +62,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(self.n_heads * self.head_dim, config.dim, bias=False)
 
     def forward(
-        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, layer_idx: int, step: _CacheStep | None
+        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, layer_idx: int, step: CacheStep | None
     ) -> Tensor:
         batch, n_tokens, _ = x_BTD.shape
         heads = self.qkv(x_BTD).view(batch, n_tokens, -1, self.head_dim)
@@ -203,7 +71,7 @@ class Attention(nn.Module):
         q_BTHN, k_BTKN = rotated.split((self.n_heads, self.kv_heads), dim=2)
         v_BTKN = heads[:, :, n_rotated:]
         if step is not None:
-            k_BTKN, v_BTKN = _write_and_read(step, layer_idx, k_BTKN, v_BTKN)
+            k_BTKN, v_BTKN = step.write_and_read(layer_idx, k_BTKN, v_BTKN)
         y_BHTN = F.scaled_dot_product_attention(
             q_BTHN.transpose(1, 2),
             k_BTKN.transpose(1, 2),
@@ -213,16 +81,6 @@ class Attention(nn.Module):
             enable_gqa=self.n_heads != self.kv_heads,
         )
         return self.out(y_BHTN.transpose(1, 2).reshape(batch, n_tokens, -1))
-
-
-def _write_and_read(
-    step: _CacheStep, layer_idx: int, k_BTKN: Tensor, v_BTKN: Tensor
-) -> tuple[Tensor, Tensor]:
-    keys_BSKN, values_BSKN = step.cache.keys_LBSKN[layer_idx], step.cache.values_LBSKN[layer_idx]
-    keys_BSKN[step.rows_B1, step.slots_BT] = k_BTKN.to(keys_BSKN.dtype)
-    values_BSKN[step.rows_B1, step.slots_BT] = v_BTKN.to(values_BSKN.dtype)
-    keys_BSKN, values_BSKN = keys_BSKN[:, : step.n_read], values_BSKN[:, : step.n_read]
-    return keys_BSKN.to(k_BTKN.dtype), values_BSKN.to(v_BTKN.dtype)
 
 
 class FeedForward(nn.Module):
@@ -248,7 +106,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, layer_idx: int, step: _CacheStep | None
+        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, layer_idx: int, step: CacheStep | None
     ) -> Tensor:
         y_BTD = self.attention(self.attention_norm(x_BTD), cos, sin, layer_idx, step)
         x_BTD = x_BTD + self.dropout(y_BTD)
@@ -319,6 +177,7 @@ class Transformer(nn.Module):
 
     @property
     def n_parameters(self) -> int:
+        """Number of trained values."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def embed(
@@ -372,7 +231,7 @@ class Transformer(nn.Module):
         else:
             if positions_BT is None:
                 raise UsageError("a call with a cache needs the positions of its tokens")
-            positions_BT, step = self._plan_step(cache, positions_BT, valid_BT)
+            positions_BT, step = plan_step(cache, positions_BT, valid_BT)
             cos, sin = self.cos[positions_BT][:, :, None], self.sin[positions_BT][:, :, None]
         x_BTD = self.embed(tokens_BT, annotations_BTF, conditions_BC, positions_BT)
         for layer_idx, block in enumerate(self.blocks):
@@ -380,28 +239,8 @@ class Transformer(nn.Module):
         normed: Tensor = self.norm(x_BTD)
         return normed
 
-    def _plan_step(
-        self, cache: KVCache, positions_BT: Tensor, valid_BT: Tensor | None
-    ) -> tuple[Tensor, _CacheStep]:
-        if valid_BT is None:
-            valid_BT = torch.ones_like(positions_BT, dtype=torch.bool)
-        # Padding may carry any position: it writes into the spare slot and reads slot 0.
-        positions_BT = torch.where(valid_BT, positions_BT, 0)
-        last = int(positions_BT.max())
-        if last >= cache.max_len or int(positions_BT.min()) < 0:
-            raise UsageError(f"position {last} is outside a cache of {cache.max_len} positions")
-        n_read = (last // _SLOT_MULTIPLE + 1) * _SLOT_MULTIPLE
-        slots_S = torch.arange(n_read, device=positions_BT.device)
-        step = _CacheStep(
-            cache=cache,
-            rows_B1=torch.arange(cache.batch, device=positions_BT.device)[:, None],
-            slots_BT=torch.where(valid_BT, positions_BT, cache.n_slots),
-            n_read=n_read,
-            mask_B1TS=(slots_S <= positions_BT[:, :, None])[:, None],
-        )
-        return positions_BT, step
-
     def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states [..., D] to logits [..., V]."""
         weight = self.token_embedding.weight if self.config.tie_embeddings else self.head.weight
         return F.linear(hidden, weight)
 
