@@ -1,0 +1,105 @@
+"""A runtime for language models that write pictures and video as the bytes of their files.
+
+>>> import pycodec_lm as pcl
+>>> verdict = pcl.check("photo.jpg")
+>>> print(verdict.valid, verdict.message)
+
+Importing this package loads no other: numpy, torch and the rest load with the names that need them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING
+
+# In a checkout, `python -m pycodec_lm` and `python -m pytest` find this folder before the installed
+# package, and the compiled part stands only in the latter. So where it is not beside this file, the
+# installed package's folder is searched too, after this one.
+if PathFinder.find_spec("_core", __path__) is None:
+    from pkgutil import extend_path
+
+    __path__ = extend_path(__path__, __name__)
+
+# Not lazily, because the function has the name of its module: importing the module later would put
+# the module in the function's place.
+from .check import Verdict, check
+from .errors import CodecLMError, InvalidFileError, UsageError
+
+if TYPE_CHECKING:
+    from ._core import (
+        BatchGrammarMatcher,
+        CompiledGrammar,
+        GrammarMatcher,
+        JpegCursor,
+        JpegWriter,
+        Status,
+        __version__,
+        allocate_token_bitmask,
+        annotate,
+        annotate_ids,
+        compile_grammar,
+        read_coefficients,
+        recode_jpeg,
+        symbol_counts,
+    )
+    from .tokenizer import ByteTokenizer
+    from .tokenizer_info import TokenizerInfo
+
+__all__ = [
+    "BatchGrammarMatcher",
+    "ByteTokenizer",
+    "CodecLMError",
+    "CompiledGrammar",
+    "GrammarMatcher",
+    "InvalidFileError",
+    "JpegCursor",
+    "JpegWriter",
+    "Status",
+    "TokenizerInfo",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "allocate_token_bitmask",
+    "annotate",
+    "annotate_ids",
+    "check",
+    "compile_grammar",
+    "read_coefficients",
+    "recode_jpeg",
+    "symbol_counts",
+]
+
+_HOMES = {
+    "._core": (
+        "BatchGrammarMatcher",
+        "CompiledGrammar",
+        "GrammarMatcher",
+        "JpegCursor",
+        "JpegWriter",
+        "Status",
+        "__version__",
+        "allocate_token_bitmask",
+        "annotate",
+        "annotate_ids",
+        "compile_grammar",
+        "read_coefficients",
+        "recode_jpeg",
+        "symbol_counts",
+    ),
+    ".tokenizer": ("ByteTokenizer",),
+    ".tokenizer_info": ("TokenizerInfo",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'pycodec_lm' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOME_OF[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

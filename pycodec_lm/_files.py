@@ -1,0 +1,47 @@
+"""Reading and writing whole files: with a bound on the way in, by rename on the way out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import UsageError
+
+__all__ = ["MAX_FILE_BYTES", "read_file", "read_stream", "write_file"]
+
+# No picture or clip that this package is for comes near it, and a machine that checks files should
+# not die of one that does.
+MAX_FILE_BYTES = 1 << 28
+
+
+def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Reads a file that is expected to be small.
+
+    Raises:
+        OSError: it cannot be read.
+        UsageError: it is a folder, or larger than `max_bytes`.
+    """
+    if Path(path).is_dir():
+        raise UsageError(f"{os.fspath(path)} is a folder, not a file")
+    with open(path, "rb") as stream:
+        return read_stream(stream, os.fspath(path), max_bytes=max_bytes)
+
+
+def read_stream(stream: BinaryIO, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Reads a stream to its end, but never more than `max_bytes`."""
+    data = stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise UsageError(f"{name} is larger than {max_bytes >> 20} MiB, too large to read whole")
+    return data
+
+
+def write_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Writes a file beside its place and renames it: it appears whole or not at all."""
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(data)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)

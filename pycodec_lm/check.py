@@ -1,0 +1,167 @@
+"""Checks whether a file is valid, and says where it is not."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._files import read_file
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
+
+    from ._core import Status
+
+__all__ = ["Verdict", "check"]
+
+# Beginnings by which a file that is not a JPEG can be called by its name.
+# (format, offset, bytes there)
+_SIGNATURES = (
+    ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
+    ("GIF", 0, b"GIF8"),
+    ("WebP", 8, b"WEBP"),
+    ("BMP", 0, b"BM"),
+    ("TIFF", 0, b"II*\x00"),
+    ("TIFF", 0, b"MM\x00*"),
+    ("JPEG 2000", 4, b"jP  \r\n\x87\n"),
+    ("JPEG 2000", 0, b"\xff\x4f\xff\x51"),
+    ("JPEG XL", 4, b"JXL \r\n\x87\n"),
+    ("JPEG XL", 0, b"\xff\x0a"),
+    ("MP4", 4, b"ftyp"),
+    ("Matroska", 0, b"\x1a\x45\xdf\xa3"),
+    ("PDF", 0, b"%PDF"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found; true in a condition iff the file is valid.
+
+    Attributes:
+        valid: whether the file is valid.
+        format: "jpeg", "h264", "png" and so on; "unknown" where the beginning says nothing.
+        family: "valid", "truncated" (a valid beginning that stops too early), "corrupt" (the
+            standard forbids it) or "unsupported" (the standard allows it, this version does not).
+        code: a name for the rule, from a closed list, such as "ac_run".
+        clause: where the rule stands, such as "T.81 F.1.2.2"; empty where no standard is involved.
+        element: the syntax element at which it broke; empty likewise.
+        offset: the byte at which it broke, counted from 0; for a valid file the byte after its end.
+        bit: the bit of that byte, 0 (most significant) to 7.
+        message: one line for people, with all of this in it.
+        notes: what is legal but worth knowing, such as bytes after the end.
+    """
+
+    valid: bool
+    format: str
+    family: str
+    code: str
+    clause: str
+    element: str
+    offset: int
+    bit: int
+    message: str
+    notes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.valid
+
+
+def check(
+    source: str | os.PathLike[str] | Buffer,
+    *,
+    strict: bool = True,
+    abbreviated: bool = False,
+    tables: str | os.PathLike[str] | Buffer = b"",
+) -> Verdict:
+    """Checks one file against its standard, bit by bit.
+
+    Args:
+        source: a path, or the bytes themselves (`bytes`, `memoryview`, a numpy array of uint8).
+        strict: False also accepts what common decoders accept silently, and says so in the notes.
+        abbreviated: True accepts a JPEG stream without its tables (T.81 B.4, B.5).
+        tables: for such a stream, the file or bytes with the tables (a stream of tables only).
+
+    Returns:
+        The verdict; a file that is not valid is not an exception.
+
+    Raises:
+        OSError: the file cannot be read.
+        UsageError: `source` is a folder or larger than 256 MiB, or `tables` makes no sense.
+
+    >>> check(b"\\xff\\xd8\\xff").family
+    'truncated'
+    """
+    data = _data_of(source)
+    name = _format_name(bytes(data[:32]))
+    if name != "JPEG":
+        return _not_a_jpeg(name, bytes(data[:8]))
+
+    from . import _core
+
+    status, notes, end = _core.check_jpeg(
+        data, strict=strict, abbreviated=abbreviated, tables=_data_of(tables)
+    )
+    if status.family == "misuse":
+        raise UsageError(status.message)
+    return _verdict(status, notes, end)
+
+
+def _data_of(source: str | os.PathLike[str] | Buffer) -> memoryview:
+    if isinstance(source, str | os.PathLike):
+        return memoryview(read_file(source))
+    try:
+        view = memoryview(source)
+    except TypeError:
+        raise UsageError(
+            f"expected a path or bytes, not {type(source).__name__}: pass what read() gives"
+        ) from None
+    if not view.c_contiguous or view.itemsize != 1:
+        raise UsageError("expected bytes that lie one after the other (uint8, C-contiguous)")
+    # An empty view of several dimensions cannot be cast.
+    return view.cast("B") if view.nbytes else memoryview(b"")
+
+
+def _format_name(head: bytes) -> str:
+    """Names the format by its first bytes; '' where they say nothing."""
+    for name, offset, signature in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
+            return name
+    # T.81 B.1.1.2: a marker may be preceded by any number of FF.
+    after_fill = head.lstrip(b"\xff")
+    if len(after_fill) < len(head) and after_fill[:1] in (b"", b"\xd8"):
+        return "JPEG"
+    # H.264 Annex B: a start code, then a NAL unit whose forbidden_zero_bit is 0.
+    zeros, start, nal_unit = head.partition(b"\x00\x00\x01")
+    if start and not zeros.strip(b"\x00") and nal_unit[:1] < b"\x80":
+        return "H.264"
+    return ""
+
+
+def _not_a_jpeg(name: str, head: bytes) -> Verdict:
+    if not head:
+        family, code, message = "truncated", "empty", "the file is empty"
+    elif name:
+        family, code = "unsupported", "format"
+        message = f"this is {name}; only JPEG can be checked"
+    else:
+        family, code = "unsupported", "format"
+        message = f"this is not a JPEG: it starts with {head.hex(' ').upper()}, a JPEG with FF D8"
+    key = name.lower().replace(" ", "").replace(".", "").replace("-", "") or "unknown"
+    return Verdict(False, key, family, code, "", "", 0, 0, f"{message} (byte 0)")
+
+
+def _verdict(status: Status, notes: list[str], end: int) -> Verdict:
+    return Verdict(
+        valid=status.ok,
+        format="jpeg",
+        family=status.family,
+        code=status.code,
+        clause=status.clause,
+        element=status.element,
+        offset=end if status.ok else status.offset,
+        bit=0 if status.ok else status.bit,
+        message=status.message,
+        notes=tuple(notes),
+    )
