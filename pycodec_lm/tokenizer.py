@@ -1,7 +1,8 @@
 """Bytes to token ids and back: byte-level BPE in the form of JPEG-LM.
 
 The ids 0-255 are the bytes themselves, then come the merges in the order in which they were
-learned, then <pad>, <bos> and <eos>. Hugging Face `tokenizers` loads only to learn merges and to apply them.
+learned, then <pad>, <bos> and <eos>. Hugging Face `tokenizers` loads only to learn merges and to
+apply them.
 
 Source: arXiv 2408.08459, section 3.
 """
