@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from pycodec_lm.errors import UsageError
 from pycodec_lm.models.config import ANNOTATION_SIZES, TransformerConfig
-from pycodec_lm.models.kv_cache import CacheStep, KVCache, plan_step
+from pycodec_lm.models.kv_cache import MIN_STEP_ROWS, CacheStep, KVCache, plan_step
 
 __all__ = ["ANNOTATION_SIZES", "KVCache", "Transformer", "TransformerConfig"]
 
@@ -71,6 +71,7 @@ class Attention(nn.Module):
         q_BTHN, k_BTKN = rotated.split((self.n_heads, self.kv_heads), dim=2)
         v_BTKN = heads[:, :, n_rotated:]
         if step is not None:
+            q_BTHN = step.pad_queries(q_BTHN)
             k_BTKN, v_BTKN = step.write_and_read(layer_idx, k_BTKN, v_BTKN)
         y_BHTN = F.scaled_dot_product_attention(
             q_BTHN.transpose(1, 2),
@@ -80,7 +81,7 @@ class Attention(nn.Module):
             is_causal=step is None,
             enable_gqa=self.n_heads != self.kv_heads,
         )
-        return self.out(y_BHTN.transpose(1, 2).reshape(batch, n_tokens, -1))
+        return self.out(y_BHTN[:, :, :n_tokens].transpose(1, 2).reshape(batch, n_tokens, -1))
 
 
 class FeedForward(nn.Module):
@@ -298,7 +299,9 @@ class Transformer(nn.Module):
         """Feeds one ragged chunk and returns the logits after each row's last valid token.
 
         The first call of a row feeds <bos> at position 0 (with the prompt's tokens behind it, if
-        any) and the conditions; later calls feed what was sampled and what was forced.
+        any) and the conditions; later calls feed what was sampled and what was forced. A row's
+        logits do not depend on its neighbours or on how many there are (on the CPUs measured, see
+        kv_cache.py: to the last bit).
 
         Returns:
             logits_BV, float32. A row without a valid token gets finite, meaningless logits and its
@@ -307,15 +310,25 @@ class Transformer(nn.Module):
         Raises:
             UsageError: as in `forward`.
         """
+        batch, n_tokens = tokens_BT.shape
+        if valid_BT is None:
+            valid_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
+        n_missing = -(-MIN_STEP_ROWS // batch) - n_tokens
+        if n_missing > 0:
+            tokens_BT, positions_BT, valid_BT = (
+                F.pad(x_BT, (0, n_missing)) for x_BT in (tokens_BT, positions_BT, valid_BT)
+            )
+            if annotations_BTF is not None:
+                annotations_BTF = F.pad(annotations_BTF, (0, 0, 0, n_missing))
         hidden_BTD = self.hidden(
             tokens_BT, annotations_BTF, conditions_BC, cache, positions_BT, valid_BT
         )
-        if valid_BT is None:
-            return self.logits(hidden_BTD[:, -1]).float()
         order_T = torch.arange(1, valid_BT.shape[1] + 1, device=valid_BT.device)
         last_B = (valid_BT * order_T).argmax(dim=1)
-        rows_B = torch.arange(valid_BT.shape[0], device=valid_BT.device)
-        return self.logits(hidden_BTD[rows_B, last_B]).float()
+        rows_B = torch.arange(batch, device=valid_BT.device)
+        last_BD = hidden_BTD[rows_B, last_B]
+        padded_BD = F.pad(last_BD, (0, 0, 0, max(0, MIN_STEP_ROWS - batch)))
+        return self.logits(padded_BD)[:batch].float()
 
 
 def _starts(sizes: list[int] | tuple[int, ...]) -> Tensor:
