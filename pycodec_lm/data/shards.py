@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pycodec_lm.errors import UsageError
+from pycodec_lm.tokenizer import ByteTokenizer
 
 FORMAT = "pycodec_lm.dataset"
 VERSION = 1
@@ -249,7 +250,12 @@ class ShardWriter:
             raise UsageError(f"{self.folder}: no sample was added, nothing is written")
         for split in SPLITS:
             self._flush(split)
-        self.meta = dataclasses.replace(self.meta, **self._counts)
+        self.meta = dataclasses.replace(
+            self.meta,
+            n_samples=self._counts["n_samples"],
+            n_tokens=self._counts["n_tokens"],
+            raw_bytes=self._counts["raw_bytes"],
+        )
         (self._work / META_FILE).write_text(self.meta.to_json(), encoding="utf-8")
         self._work.chmod(0o755)  # mkdtemp made it private
         self._work.rename(self.folder)
@@ -352,13 +358,29 @@ class TokenDataset:
                     f"{self.meta.n_samples.get(name, 0)}"
                 )
 
-    @property
-    def tokenizer_json(self) -> str | None:
-        """Contents of the tokenizer file; None for byte tokens."""
+    def tokenizer(self) -> ByteTokenizer:
+        """The tokenizer that made the tokens.
+
+        Raises:
+            UsageError: its file is missing or broken, or it is not the one of meta.json.
+        """
         if self.meta.tokenizer == BYTES_TOKENIZER:
-            return None
-        path = self.folder / self.meta.tokenizer
-        try:
-            return path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{path}: the dataset's tokenizer is missing") from error
+            tokenizer = ByteTokenizer.bytes_only()
+        else:
+            path = self.folder / TOKENIZER_FILE
+            try:
+                tokenizer = ByteTokenizer.load(path)
+            except OSError as error:
+                raise UsageError(f"{path}: the dataset's tokenizer is missing") from error
+        meta = self.meta
+        if (tokenizer.vocab_size, tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id) != (
+            meta.vocab_size,
+            meta.pad_id,
+            meta.bos_id,
+            meta.eos_id,
+        ):
+            raise UsageError(
+                f"{self.folder}: the tokenizer has {tokenizer.vocab_size} tokens and is not the one "
+                f"of {META_FILE}, which has {meta.vocab_size}"
+            )
+        return tokenizer
