@@ -1,0 +1,328 @@
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <span>
+
+#include "bindings/bindings.hpp"
+#include "grammar/usage_error.hpp"
+#include "jpeg/check.hpp"
+#include "jpeg/coefficients.hpp"
+#include "jpeg/cursor.hpp"
+#include "jpeg/grammar.hpp"
+#include "jpeg/writer.hpp"
+
+namespace py = pybind11;
+
+namespace pycodec_lm {
+namespace {
+
+using jpeg::JpegCursor;
+using jpeg::JpegGrammar;
+using jpeg::JpegWriter;
+using GrammarPointer = std::shared_ptr<const JpegGrammar>;
+
+std::span<const uint8_t> bytes_of(const py::buffer_info& info) {
+    if (info.itemsize != 1 || info.ndim != 1 || (info.size > 1 && info.strides[0] != 1)) {
+        throw UsageError("data must be a contiguous one-dimensional buffer of bytes");
+    }
+    return {static_cast<const uint8_t*>(info.ptr), static_cast<size_t>(info.size)};
+}
+
+using HuffmanSpec = std::pair<std::vector<int>, py::bytes>;  // Li, Vi,j
+
+std::shared_ptr<const jpeg::HuffmanTable> make_table(jpeg::TableClass table_class, const HuffmanSpec& spec) {
+    const auto& [counts, values_object] = spec;
+    const std::string_view values = values_object;
+    if (counts.size() != 16) throw UsageError("a Huffman table needs 16 code counts");
+    std::array<uint8_t, 16> bits{};
+    size_t n_codes = 0;
+    uint32_t next_code = 0;
+    for (size_t i = 0; i < 16; ++i) {
+        if (counts[i] < 0 || counts[i] > 255) throw UsageError("a Huffman code count is not in 0..255");
+        bits[i] = static_cast<uint8_t>(counts[i]);
+        n_codes += bits[i];
+        next_code += bits[i];
+        if (bits[i] > 0 && next_code > (2u << i) - 1) {
+            throw UsageError("the Huffman codes of length " + std::to_string(i + 1) + " do not fit (T.81 C.2)");
+        }
+        next_code <<= 1;
+    }
+    if (n_codes != values.size() || n_codes > 256) {
+        throw UsageError("a Huffman table has " + std::to_string(n_codes) + " codes but " +
+                         std::to_string(values.size()) + " values");
+    }
+    if (table_class == jpeg::TableClass::kDc) {
+        for (const char value : values) {
+            if (static_cast<uint8_t>(value) > jpeg::kMaxDcSymbol) {
+                throw UsageError("a DC Huffman table has a category over 15");
+            }
+        }
+    }
+    const std::span<const uint8_t> symbols(reinterpret_cast<const uint8_t*>(values.data()), values.size());
+    auto table = std::make_shared<const jpeg::HuffmanTable>(table_class, bits, symbols);
+    if (!table->is_usable()) throw UsageError("no block can be coded with a Huffman table given");
+    return table;
+}
+
+void set_quantization(JpegGrammar& grammar, const std::vector<std::vector<int>>& tables) {
+    if (tables.empty() || tables.size() > jpeg::kTableSlots) {
+        throw UsageError("give 1 to 4 quantization tables");
+    }
+    for (size_t slot = 0; slot < tables.size(); ++slot) {
+        if (tables[slot].size() != jpeg::kBlockSize) throw UsageError("a quantization table needs 64 values");
+        auto& table = grammar.quantization[slot].emplace();
+        for (size_t k = 0; k < jpeg::kBlockSize; ++k) {
+            const int value = tables[slot][k];
+            if (value < 1 || value > 255) throw UsageError("a quantization value is not in 1..255");
+            table[k] = static_cast<uint8_t>(value);
+        }
+    }
+}
+
+void set_outside_tables(JpegGrammar& grammar, const py::buffer& tables) {
+    const py::buffer_info info = tables.request();
+    const auto data = bytes_of(info);
+    if (const Status status = jpeg::read_tables(data.data(), data.size(), grammar.outside); !status) {
+        throw UsageError("the outside tables are no JPEG table stream: " + to_string(status));
+    }
+}
+
+std::optional<uint16_t> size_or_free(const std::optional<int>& value, const char* name, int least) {
+    if (!value) return std::nullopt;
+    if (*value < least || *value > 65535) {
+        throw UsageError(std::string(name) + " must be " + std::to_string(least) + " to 65535");
+    }
+    return static_cast<uint16_t>(*value);
+}
+
+std::shared_ptr<JpegGrammar> make_grammar(
+    bool portable,
+    std::optional<int> width,
+    std::optional<int> height,
+    const std::vector<std::array<int, 2>>& sampling,
+    const std::optional<std::vector<std::vector<int>>>& quant_tables,
+    const std::optional<std::map<std::pair<std::string, int>, HuffmanSpec>>& huffman_tables,
+    std::optional<int> restart_interval,
+    bool abbreviated,
+    const std::optional<py::buffer>& tables,
+    const std::optional<py::buffer>& like
+) {
+    auto grammar = std::make_shared<JpegGrammar>();
+    grammar->portable = portable;
+    grammar->abbreviated = abbreviated;
+    grammar->width_px = size_or_free(width, "width", 1);
+    grammar->height_px = size_or_free(height, "height", 1);
+    grammar->restart_interval_mcus = size_or_free(restart_interval, "restart_interval", 0);
+    if (sampling.size() > jpeg::kMaxComponents) throw UsageError("give 1 to 4 components");
+    for (const auto& [h, v] : sampling) {
+        if (h < 1 || h > 4 || v < 1 || v > 4) throw UsageError("sampling factors must be 1 to 4");
+        grammar->sampling.push_back({static_cast<uint8_t>(h), static_cast<uint8_t>(v)});
+    }
+    if (quant_tables) set_quantization(*grammar, *quant_tables);
+    if (huffman_tables) {
+        for (const auto& [key, spec] : *huffman_tables) {
+            const auto& [name, slot] = key;
+            if ((name != "dc" && name != "ac") || slot < 0 || slot >= jpeg::kBaselineHuffmanSlots) {
+                throw UsageError("Huffman tables are named ('dc' or 'ac', 0 or 1)");
+            }
+            const auto table_class = name == "dc" ? jpeg::TableClass::kDc : jpeg::TableClass::kAc;
+            grammar->huffman[static_cast<size_t>(table_class)][static_cast<size_t>(slot)] =
+                make_table(table_class, spec);
+        }
+        const auto has = [&](size_t c) { return grammar->huffman[c][0] || grammar->huffman[c][1]; };
+        if (!has(0) || !has(1)) throw UsageError("Huffman tables of both classes, dc and ac, are needed");
+    }
+    if (tables) set_outside_tables(*grammar, *tables);
+    if (like) {
+        const py::buffer_info info = like->request();
+        const auto data = bytes_of(info);
+        grammar->portable = false;  // the sample decides what stands in the header
+        auto pinned = jpeg::pin_like(grammar, data.data(), data.size());
+        if (!pinned.status) throw UsageError("the sample is not a valid file: " + to_string(pinned.status));
+        grammar->pinned = std::move(pinned.chunks);
+    }
+    return grammar;
+}
+
+py::list coefficient_arrays(const GrammarPointer& grammar, const py::buffer& buffer, size_t max_bytes) {
+    const py::buffer_info info = buffer.request();
+    const auto data = bytes_of(info);
+    std::vector<jpeg::CoefficientPlane> planes;
+    const Status status = jpeg::read_coefficients(grammar, data.data(), data.size(), max_bytes, planes);
+    if (!status) throw UsageError(to_string(status));
+    py::list arrays;
+    for (const auto& plane : planes) {
+        py::array_t<int16_t> array(
+            std::vector<py::ssize_t>{plane.blocks_high, plane.blocks_wide, jpeg::kBlockSize}
+        );
+        std::copy(plane.values.begin(), plane.values.end(), array.mutable_data());
+        arrays.append(array);
+    }
+    return arrays;
+}
+
+void bind_cursor(py::module_& m) {
+    py::class_<JpegCursor>(m, "JpegCursor", "Where a JPEG stream stands between two bytes.")
+        .def(py::init<GrammarPointer>(), py::arg("grammar"))
+        .def(
+            "push",
+            [](JpegCursor& self, const py::buffer& buffer) {
+                const py::buffer_info info = buffer.request();
+                Status status;
+                for (const uint8_t byte : bytes_of(info)) {
+                    if (status = self.push(byte); !status) break;
+                }
+                return status;
+            },
+            py::arg("data"), "Accepts bytes up to the first that no valid file goes on with."
+        )
+        .def(
+            "allowed",
+            [](const JpegCursor& self) {
+                std::array<uint8_t, 32> bits{};
+                const ByteSet set = self.allowed();
+                for (unsigned i = 0; i < 256; ++i) {
+                    if (set.contains(static_cast<uint8_t>(i))) bits[i / 8] |= static_cast<uint8_t>(1u << (i % 8));
+                }
+                return py::bytes(reinterpret_cast<const char*>(bits.data()), bits.size());
+            },
+            "The bytes that may come next: 256 bits, least significant first."
+        )
+        .def("is_complete", &JpegCursor::is_complete)
+        .def("bytes_to_complete", &JpegCursor::bytes_to_complete)
+        .def("ending_bound", &JpegCursor::ending_bound, py::arg("n_bytes"))
+        .def(
+            "complete",
+            [](const JpegCursor& self, uint64_t limit) {
+                std::vector<uint8_t> out;
+                self.complete(out, limit);
+                return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
+            },
+            py::arg("limit") = uint64_t{1} << 30
+        )
+        .def("copy", [](const JpegCursor& self) { return self; })
+        .def("describe", &JpegCursor::describe)
+        .def(
+            "annotation",
+            [](const JpegCursor& self) {
+                const Annotation values = self.annotation();
+                return py::array_t<int16_t>(static_cast<py::ssize_t>(values.size()), values.data());
+            }
+        )
+        .def_property_readonly("offset", &JpegCursor::offset);
+}
+
+void bind_writer(py::module_& m) {
+    py::class_<JpegWriter>(m, "JpegWriter", "Writes a JPEG stream syntax element by syntax element.")
+        .def(py::init<GrammarPointer>(), py::arg("grammar"))
+        .def(
+            "field",
+            [](const JpegWriter& self) {
+                const JpegCursor& cursor = self.cursor();
+                const bool is_code = cursor.spelling() == jpeg::Spelling::kHuffman;
+                return py::make_tuple(
+                    info(cursor.element()).name, is_code ? "huffman" : "u(n)", is_code ? 0 : cursor.field_bits()
+                );
+            },
+            "(element, spelling, bits) of the field that comes next."
+        )
+        .def("is_legal", [](const JpegWriter& self, uint32_t value) { return self.cursor().is_legal(value); })
+        .def(
+            "legal_values",
+            [](const JpegWriter& self, size_t limit) {
+                const JpegCursor& cursor = self.cursor();
+                const bool is_code = cursor.spelling() == jpeg::Spelling::kHuffman;
+                const uint32_t end = is_code ? 256 : 1u << cursor.field_bits();
+                std::vector<uint32_t> values;
+                for (uint32_t value = 0; value < end && values.size() < limit; ++value) {
+                    if (cursor.is_legal(value)) values.push_back(value);
+                }
+                return values;
+            },
+            py::arg("limit") = 65536
+        )
+        .def("write", &JpegWriter::write, py::arg("value"))
+        .def("write_forced", &JpegWriter::write_forced)
+        .def("is_complete", &JpegWriter::is_complete)
+        .def("describe", [](const JpegWriter& self) { return self.cursor().describe(); })
+        .def("to_bytes", [](const JpegWriter& self) {
+            return py::bytes(reinterpret_cast<const char*>(self.bytes().data()), self.bytes().size());
+        });
+}
+
+}  // namespace
+
+void bind_jpeg(py::module_& m) {
+    // Fields stand in the keyword order of the public class, pycodec_lm.JpegGrammar.
+    py::classh<JpegGrammar>(m, "JpegGrammar", "The C++ side of pycodec_lm.JpegGrammar.")
+        .def(
+            py::init(&make_grammar), py::kw_only(), py::arg("portable") = true, py::arg("width") = py::none(),
+            py::arg("height") = py::none(), py::arg("sampling") = std::vector<std::array<int, 2>>{},
+            py::arg("quant_tables") = py::none(), py::arg("huffman_tables") = py::none(),
+            py::arg("restart_interval") = py::none(), py::arg("abbreviated") = false,
+            py::arg("tables") = py::none(), py::arg("like") = py::none()
+        )
+        .def_property_readonly(
+            "header",
+            [](const JpegGrammar& self) {
+                if (!self.is_pinned()) return py::bytes();
+                const auto& first = self.pinned.front();
+                return py::bytes(reinterpret_cast<const char*>(first.data()), first.size());
+            },
+            "The bytes forced at the start, up to the end of the first SOS segment; b'' if none are."
+        );
+    bind_cursor(m);
+    bind_writer(m);
+
+    m.def(
+        "check_jpeg",
+        [](const GrammarPointer& grammar, const py::buffer& buffer, bool by_push) {
+            const py::buffer_info info = buffer.request();
+            const auto data = bytes_of(info);
+            jpeg::CheckResult result;
+            {
+                py::gil_scoped_release release;
+                result = (by_push ? jpeg::check_by_push : jpeg::check)(grammar, data.data(), data.size());
+            }
+            return py::make_tuple(result.status, result.end_offset, result.trailing_bytes);
+        },
+        py::arg("grammar"), py::arg("data"), py::kw_only(), py::arg("by_push") = false,
+        "(status, end offset, trailing bytes) of a whole buffer; by_push is the slow twin."
+    );
+    m.def(
+        "read_coefficients", &coefficient_arrays, py::arg("grammar"), py::arg("data"),
+        py::arg("max_bytes") = size_t{1} << 30,
+        "Quantised coefficients: a list of int16 [blocks_high, blocks_wide, 64] in zig-zag order."
+    );
+    m.def(
+        "count_symbols",
+        [](const GrammarPointer& grammar, const py::buffer& buffer) {
+            const py::buffer_info info = buffer.request();
+            const auto data = bytes_of(info);
+            jpeg::SymbolCounts counts{};
+            const Status status = jpeg::count_symbols(grammar, data.data(), data.size(), counts);
+            if (!status) throw UsageError(to_string(status));
+            py::array_t<int64_t> array(std::vector<py::ssize_t>{2, jpeg::kTableSlots, 256});
+            std::copy_n(&counts[0][0][0], 2 * jpeg::kTableSlots * 256, array.mutable_data());
+            return array;
+        },
+        py::arg("grammar"), py::arg("data"), "int64 [2 (dc, ac), 4 (slot), 256 (symbol)]"
+    );
+    m.def(
+        "transcode",
+        [](const GrammarPointer& from, const py::buffer& buffer, const GrammarPointer& to) {
+            const py::buffer_info info = buffer.request();
+            const auto data = bytes_of(info);
+            std::vector<uint8_t> out;
+            const Status status = jpeg::transcode(from, data.data(), data.size(), to, out);
+            if (!status) throw UsageError(to_string(status));
+            return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
+        },
+        py::arg("source_grammar"), py::arg("data"), py::arg("target_grammar"),
+        "The same coefficients as a stream of another grammar, one that pins its header."
+    );
+}
+
+}  // namespace pycodec_lm

@@ -1,0 +1,127 @@
+// Bytes over bits: the contract of grammar/cursor.hpp.
+#include "jpeg/cursor.hpp"
+
+#include <algorithm>
+
+#include "jpeg/markers.hpp"
+
+namespace pycodec_lm::jpeg {
+
+bool JpegCursor::accept(uint8_t byte) {
+    uint8_t failed_bit = 0;
+    return accept_bits(byte, &failed_bit);
+}
+
+/// Takes the byte whole or not at all.
+bool JpegCursor::accept_bits(uint8_t byte, uint8_t* failed_bit) {
+    *failed_bit = 0;
+    if (position_.stuffing_due) {
+        if (byte != 0) return false;
+        position_.stuffing_due = false;
+        ++position_.offset;
+        return true;
+    }
+    if (position_.at == Element::kEnd) return false;
+    if (grammar_->is_pinned() && !position_.in_scan) {
+        const auto& chunk = grammar_->pinned[position_.pinned_chunk];
+        if (position_.pinned_index >= chunk.size() || chunk[position_.pinned_index] != byte) return false;
+    }
+    const Position before = position_;
+    // Inside a scan the header stays; only outside it can a failing byte have changed it.
+    std::shared_ptr<const Header> header_before;
+    if (!before.in_scan || before.restart_due) header_before = header_;
+    for (int bit = 7; bit >= 0; --bit) {
+        if (take_bit((byte >> bit) & 1)) continue;
+        *failed_bit = static_cast<uint8_t>(7 - bit);
+        position_ = before;
+        if (header_before) header_ = std::move(header_before);
+        return false;
+    }
+    // The byte belongs to the state it was read in: entropy-coded iff that was inside an interval.
+    const bool entropy_coded = before.in_scan && !before.restart_due;
+    ++position_.offset;
+    if (entropy_coded) {
+        position_.stuffing_due = byte == marker::kPrefix;
+    } else if (!before.in_scan) {
+        ++position_.pinned_index;
+    }
+    return true;
+}
+
+Status JpegCursor::push(uint8_t byte) {
+    uint8_t failed_bit = 0;
+    if (accept_bits(byte, &failed_bit)) return {};
+    Status status;
+    if (position_.at == Element::kEnd && !position_.stuffing_due) {
+        status = {.code = Code::kAfterEnd, .element = Element::kEnd, .value = byte};
+    } else if (position_.stuffing_due) {
+        status = {.code = Code::kUnstuffedFf, .element = Element::kStuffing, .value = byte};
+        if (marker::is_restart(byte)) {
+            status.code = Code::kRestartUnexpected;
+            status.value = byte & 7;
+        } else if (byte == marker::kPrefix) {
+            status.code = Code::kFillBeforeStuffing;
+        }
+        status.limit = static_cast<int32_t>(std::min<uint32_t>(position_.interval_left_mcus, INT32_MAX));
+    } else {
+        // Take the bits that can be taken, then ask what was wrong with the next one.
+        JpegCursor at_failure = *this;
+        at_failure.observer_ = nullptr;
+        uint8_t bit = 0;
+        while (bit < 8 && at_failure.take_bit((byte >> (7 - bit)) & 1)) ++bit;
+        if (bit == 8) {  // only the pinned bytes object
+            status = {.code = Code::kNotInGrammar, .element = position_.at, .value = byte};
+        } else {
+            status = at_failure.reject_bit((byte >> (7 - bit)) & 1);
+            // A number that ends inside this byte is reported whole.
+            const int n_bits = at_failure.field_bits();
+            if (at_failure.spelling() == Spelling::kNumber && at_failure.position_.at != Element::kDcBits) {
+                const int n_left = n_bits - at_failure.position_.n_partial;
+                const int available = std::min(n_left, 8 - bit);
+                const uint32_t rest = (byte >> (8 - bit - available)) & ((1u << available) - 1);
+                const uint32_t value = ((at_failure.position_.partial << available) | rest)
+                                       << (n_left - available);
+                status = at_failure.why_not(value);
+            }
+            status.bit = bit;
+        }
+    }
+    status.byte = position_.offset;
+    return status;
+}
+
+namespace {
+
+/// Collects into `set` every byte whose bits the cursor takes, walking the tree of its bits.
+void collect(const JpegCursor& cursor, unsigned prefix, int n_bits, ByteSet& set) {
+    for (unsigned bit = 0; bit < 2; ++bit) {
+        JpegCursor next = cursor;
+        if (!next.take_bit(bit != 0)) continue;
+        const unsigned value = (prefix << 1) | bit;
+        if (n_bits == 7) {
+            set.insert(static_cast<uint8_t>(value));
+        } else {
+            collect(next, value, n_bits + 1, set);
+        }
+    }
+}
+
+}  // namespace
+
+ByteSet JpegCursor::allowed() const {
+    ByteSet set;
+    if (position_.stuffing_due) {
+        set.insert(0);
+    } else if (is_complete()) {
+        return set;
+    } else if (grammar_->is_pinned() && !position_.in_scan) {
+        set.insert(ending_byte());
+    } else {
+        JpegCursor start = *this;
+        start.observer_ = nullptr;
+        collect(start, 0, 0, set);
+    }
+    return set;
+}
+
+}  // namespace pycodec_lm::jpeg

@@ -1,0 +1,181 @@
+// Where a JPEG stream stands between two bits: the field oracle of T.81, and the cursor over it.
+//
+// The syntax is written once, as fields: legal() says which values the next syntax element may
+// take, take() says what happens when it takes one. Checking, masks, endings, writing and naming
+// all follow from these two.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grammar/cursor.hpp"
+#include "grammar/status.hpp"
+#include "grammar/value_set.hpp"
+#include "jpeg/grammar.hpp"
+#include "jpeg/header.hpp"
+#include "jpeg/scan_plan.hpp"
+
+namespace pycodec_lm::jpeg {
+
+/// Hears what entropy-coded data say, in stream order.
+class ScanObserver {
+public:
+    virtual ~ScanObserver() = default;
+    virtual void begin_scan(const ScanPlan& plan) = 0;
+    /// The coefficient itself, not its difference.
+    virtual void dc(const ScanPlan& plan, int block, uint32_t mcu, uint8_t category, int value) = 0;
+    /// An AC symbol at coefficient k, with the value it codes (0 for EOB and ZRL).
+    virtual void ac(const ScanPlan& plan, int block, uint32_t mcu, int k, uint8_t symbol, int value) = 0;
+};
+
+/// How a field is spelled in bits.
+enum class Spelling : uint8_t {
+    kNumber,   // u(n), most significant bit first
+    kHuffman,  // a code of the table in force
+    kPadding,  // 1-bits to the end of the byte
+};
+
+class JpegCursor {
+public:
+    explicit JpegCursor(std::shared_ptr<const JpegGrammar> grammar);
+
+    // The contract of grammar/cursor.hpp.
+    Status push(uint8_t byte);
+    bool accept(uint8_t byte);
+    ByteSet allowed() const;
+    bool is_complete() const { return position_.at == Element::kEnd; }
+    uint64_t bytes_to_complete() const;
+    void complete(std::vector<uint8_t>& out, uint64_t limit) const;
+    uint64_t offset() const { return position_.offset; }
+    Annotation annotation() const;
+    std::string describe() const;
+
+    /// An upper bound of bytes_to_complete() after accepting at most `n_bytes` more bytes;
+    /// UINT64_MAX where none is known (the header can still ask for a picture of any size).
+    uint64_t ending_bound(uint64_t n_bytes) const;
+
+    // Fields, for the writer and the inspector. Between fields every bit belongs to the next one.
+    Element element() const { return position_.at; }
+    Spelling spelling() const;
+    int field_bits() const;  // of kNumber
+    ValueSet legal() const;  // of kNumber
+    bool is_legal(uint32_t value) const;
+    /// The reason why a value is not legal.
+    Status why_not(uint32_t value) const;
+    /// The Huffman table of the code that is due.
+    const HuffmanTable& huffman_table() const;
+    int coefficient_index() const { return position_.k; }
+    int predictor() const;
+
+    const Header& header() const { return *header_; }
+    const JpegGrammar& grammar() const { return *grammar_; }
+    bool in_scan() const { return position_.in_scan; }
+
+    /// The bit that the shortest known ending takes next.
+    bool ending_bit() const;
+    /// Takes one bit; false and unchanged where no valid file goes on so. Stuffing, pinned bytes and
+    /// the offset belong to whole bytes: accept() sees to them.
+    bool take_bit(bool bit);
+    /// The byte that the shortest known ending takes next.
+    uint8_t ending_byte() const;
+    bool is_stuffing_due() const { return position_.stuffing_due; }
+    bool is_restart_due() const { return position_.restart_due; }
+
+    void set_observer(ScanObserver* observer) { observer_ = observer; }
+
+private:
+    friend class FastScan;
+
+    struct Position {
+        Element at = Element::kSoi;  // the field that comes next
+        uint64_t offset = 0;
+        uint32_t partial = 0;   // bits read of the current field
+        uint8_t n_partial = 0;  // how many
+        uint8_t bit = 0;        // 0..7: bits of the current byte taken
+        bool stuffing_due = false;
+        bool in_scan = false;       // between SOS and the marker after the last interval
+        bool restart_due = false;   // RSTm comes next
+        uint8_t marker = 0;         // the segment
+        uint16_t pinned_chunk = 0;
+        uint32_t pinned_index = 0;
+        // Inside a segment.
+        uint16_t segment_left = 0;  // bytes after the current field
+        uint16_t index = 0;         // component, coefficient, code length, symbol
+        uint16_t n_codes = 0;       // DHT: codes given so far
+        uint32_t next_code = 0;     // DHT: first free code of the current length
+        uint8_t table_class = 0;
+        uint8_t slot = 0;
+        uint8_t precision_bits = 0;     // DQT
+        uint8_t n_scan_components = 0;  // SOS
+        // Inside a scan.
+        uint32_t mcu = 0;
+        uint32_t interval_left_mcus = 0;
+        uint16_t node = 0;  // of the Huffman table
+        uint8_t block = 0;  // in the MCU
+        uint8_t k = 0;      // next coefficient
+        uint8_t symbol = 0;
+        uint8_t restart_number = 0;
+        Predictors predictors{};
+    };
+
+    /// What a segment has said before it ends.
+    struct Segment {
+        Frame frame;
+        std::array<ScanComponent, kMaxComponents> scan_components;
+        std::array<uint8_t, 16> bits{};
+        std::array<uint8_t, 256> values{};
+    };
+
+    // stream.cpp: what happens when a field takes a value.
+    void take(uint32_t value);
+    void take_marker(uint8_t code);
+    void take_frame_field(uint32_t value);
+    void take_scan_header_field(uint32_t value);
+    void take_quantization_field(uint32_t value);
+    void take_huffman_field(uint32_t value);
+    void expect(Element element);
+    void expect_marker();
+    void end_huffman_table();
+    void begin_scan();
+    // entropy_coded.cpp
+    bool take_code_bit(bool bit);
+    void take_symbol(uint8_t symbol);
+    void take_amplitude(uint32_t value);
+    void begin_block();
+    void end_block();
+    void end_interval();
+    // legal.cpp: which values a field may take.
+    ValueSet legal_markers() const;
+    ValueSet legal_lengths() const;
+    ValueSet legal_code_counts() const;
+    ValueSet legal_component_identifiers() const;
+    ValueSet legal_sampling(bool horizontal) const;
+    ValueSet legal_scan_components() const;
+    ValueSet legal_table_slots(TableClass table_class) const;
+    ValueSet legal_dc_bits() const;
+    uint32_t smallest_table_bytes() const;
+    bool is_scan_possible() const;
+    Code reject_marker(uint32_t code) const;
+    Status reject_bit(bool bit) const;
+    // ending.cpp
+    uint32_t preferred_value() const;
+    uint8_t preferred_marker() const;
+    uint64_t scan_ending_bytes() const;
+    uint64_t bytes_after_scan() const;
+
+    const ScanPlan& plan() const { return *header_->scan; }
+    bool accept_bits(uint8_t byte, uint8_t* failed_bit);
+
+    std::shared_ptr<const JpegGrammar> grammar_;
+    std::shared_ptr<const Header> header_;
+    Position position_;
+    Segment segment_;
+    ScanObserver* observer_ = nullptr;
+};
+
+static_assert(GrammarCursor<JpegCursor>);
+
+}  // namespace pycodec_lm::jpeg

@@ -1,0 +1,168 @@
+// Entropy-coded data of sequential scans, bit by bit: T.81 F.2.2 and, for intervals, B.2.1.
+#include "jpeg/cursor.hpp"
+#include "jpeg/markers.hpp"
+
+namespace pycodec_lm::jpeg {
+
+const HuffmanTable& JpegCursor::huffman_table() const {
+    return position_.at == Element::kDcCode ? plan().dc_table(position_.block)
+                                            : plan().ac_table(position_.block);
+}
+
+int JpegCursor::predictor() const {
+    return position_.predictors[static_cast<size_t>(plan().component_of_block(position_.block))];
+}
+
+void JpegCursor::begin_block() {
+    position_.at = Element::kDcCode;
+    position_.k = 0;
+    position_.node = 0;
+}
+
+/// T.81 F.2.2.3, one turn of Figure F.16.
+bool JpegCursor::take_code_bit(bool bit) {
+    Position& p = position_;
+    const HuffmanTable& table = huffman_table();
+    const uint16_t child = table.node(p.node).child[bit ? 1 : 0];
+    if (child == HuffmanTable::kNoNode) return false;
+    const HuffmanTable::Node& node = table.node(child);
+    if (((node.legal >> p.k) & 1) == 0) return false;
+    p.node = child;
+    p.partial = (p.partial << 1) | (bit ? 1 : 0);
+    ++p.n_partial;
+    p.bit = (p.bit + 1) & 7;
+    if (node.is_leaf) {
+        p.node = 0;
+        p.partial = 0;
+        p.n_partial = 0;
+        take_symbol(table.leaf(node.first_leaf).symbol);
+    }
+    return true;
+}
+
+void JpegCursor::take_symbol(uint8_t symbol) {
+    Position& p = position_;
+    p.symbol = symbol;
+    if (p.at == Element::kDcCode) {
+        if (symbol == 0) return take_amplitude(0);
+        return expect(Element::kDcBits);
+    }
+    if (size_of(symbol) > 0) {
+        p.k = static_cast<uint8_t>(p.k + run_of(symbol));
+        return expect(Element::kAcBits);
+    }
+    if (observer_ != nullptr) observer_->ac(plan(), p.block, p.mcu, p.k, symbol, 0);
+    p.k = static_cast<uint8_t>(HuffmanTable::next_coefficient(symbol, p.k));
+    if (p.k == kBlockSize) end_block();
+}
+
+/// T.81 F.2.2.1 (EXTEND, Figure F.12) and F.2.2.2.
+void JpegCursor::take_amplitude(uint32_t bits) {
+    Position& p = position_;
+    const bool is_dc = p.k == 0;
+    const int size = is_dc ? p.symbol : size_of(p.symbol);
+    const auto raw = static_cast<int>(bits);
+    const int value = size == 0 || raw >> (size - 1) ? raw : raw - (1 << size) + 1;
+    if (is_dc) {
+        int16_t& predictor = p.predictors[static_cast<size_t>(plan().component_of_block(p.block))];
+        predictor = static_cast<int16_t>(predictor + value);
+        if (observer_ != nullptr) observer_->dc(plan(), p.block, p.mcu, p.symbol, predictor);
+    } else if (observer_ != nullptr) {
+        observer_->ac(plan(), p.block, p.mcu, p.k, p.symbol, value);
+    }
+    if (++p.k == kBlockSize) return end_block();
+    expect(Element::kAcCode);
+}
+
+void JpegCursor::end_block() {
+    Position& p = position_;
+    if (++p.block < plan().n_blocks()) return begin_block();
+    p.block = 0;
+    ++p.mcu;
+    if (--p.interval_left_mcus > 0) return begin_block();
+    p.k = 0;
+    if (p.bit != 0) return expect(Element::kPadding);
+    end_interval();
+}
+
+void JpegCursor::end_interval() {
+    Position& p = position_;
+    p.restart_due = p.mcu < plan().n_mcus();
+    if (!p.restart_due) {
+        p.in_scan = false;
+        ++p.pinned_chunk;
+        p.pinned_index = 0;
+    }
+    expect_marker();
+}
+
+bool JpegCursor::take_bit(bool bit) {
+    Position& p = position_;
+    switch (p.at) {
+        case Element::kDcCode:
+        case Element::kAcCode:
+            return take_code_bit(bit);
+        case Element::kPadding:  // F.1.2.3: 1-bits fill the last byte
+            if (!bit) return false;
+            p.bit = (p.bit + 1) & 7;
+            if (p.bit == 0) end_interval();
+            return true;
+        case Element::kEnd:
+            return false;
+        default:
+            break;
+    }
+    const int n_bits = field_bits();
+    const int n_left = n_bits - p.n_partial - 1;
+    const uint32_t value = (p.partial << 1) | (bit ? 1 : 0);
+    const uint32_t first = value << n_left;
+    if (p.at != Element::kAcBits && !legal().any_in(first, first | ((1u << n_left) - 1))) return false;
+    p.bit = (p.bit + 1) & 7;
+    if (n_left > 0) {
+        p.partial = value;
+        ++p.n_partial;
+    } else {
+        p.partial = 0;
+        p.n_partial = 0;
+        take(value);
+    }
+    return true;
+}
+
+/// The code that this bit starts or goes on with is no code, or all symbols it can still become
+/// are forbidden here: then the first of them says why.
+Status JpegCursor::reject_bit(bool bit) const {
+    const Position& p = position_;
+    Status status{.code = Code::kHuffmanCodeInvalid, .element = p.at};
+    if (p.at == Element::kPadding) {
+        status.code = Code::kPaddingBit;
+        return status;
+    }
+    if (spelling() == Spelling::kNumber) {
+        const int n_left = field_bits() - p.n_partial - 1;
+        return why_not(((p.partial << 1) | (bit ? 1 : 0)) << n_left);
+    }
+    const HuffmanTable& table = huffman_table();
+    const uint16_t child = table.node(p.node).child[bit ? 1 : 0];
+    if (child == HuffmanTable::kNoNode) return status;
+    const uint8_t symbol = table.leaf(table.node(child).first_leaf).symbol;
+    const auto because = [&status](Code code, int value, int limit) {
+        status.code = code;
+        status.value = value;
+        status.limit = limit;
+        return status;
+    };
+    if (p.k == 0) return because(Code::kDcCategory, symbol, kMaxDcCategory);
+    if (size_of(symbol) > kMaxAcSize) return because(Code::kAcSize, size_of(symbol), kMaxAcSize);
+    const int last = p.k + run_of(symbol);
+    if (symbol == kZeroRunLength && last + 1 >= kBlockSize) {
+        return because(Code::kAcZrlPastEnd, last, kBlockSize - 1);
+    }
+    if (size_of(symbol) == 0 && symbol != kEndOfBlock && symbol != kZeroRunLength) {
+        return because(Code::kAcSymbolReserved, symbol, 0);
+    }
+    if (last >= kBlockSize) return because(Code::kAcRunPastEnd, last, kBlockSize - 1);
+    return because(Code::kAcDeadEnd, symbol, 0);
+}
+
+}  // namespace pycodec_lm::jpeg

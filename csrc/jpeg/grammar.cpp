@@ -1,0 +1,60 @@
+#include "jpeg/grammar.hpp"
+
+#include <algorithm>
+
+#include "jpeg/cursor.hpp"
+
+namespace pycodec_lm::jpeg {
+
+bool JpegGrammar::fixes_quantization() const {
+    return std::any_of(quantization.begin(), quantization.end(), [](const auto& t) { return t.has_value(); });
+}
+
+bool JpegGrammar::fixes_huffman() const {
+    for (const auto& tables : huffman) {
+        for (const auto& table : tables) {
+            if (table) return true;
+        }
+    }
+    return false;
+}
+
+uint8_t JpegGrammar::quantization_slot_of(int component) const {
+    uint8_t slot = 0;
+    for (int i = 0; i < kTableSlots && i <= component; ++i) {
+        if (quantization[static_cast<size_t>(i)]) slot = static_cast<uint8_t>(i);
+    }
+    return slot;
+}
+
+PinnedChunks pin_like(std::shared_ptr<const JpegGrammar> standard, const uint8_t* data, size_t n_bytes) {
+    JpegCursor cursor(std::move(standard));
+    PinnedChunks result;
+    result.chunks.emplace_back();
+    bool was_in_scan = false;
+    for (size_t i = 0; i < n_bytes && !cursor.is_complete(); ++i) {
+        const bool stuffing = cursor.is_stuffing_due();
+        if (result.status = cursor.push(data[i]); !result.status) return result;
+        if (!was_in_scan && !stuffing) result.chunks.back().push_back(data[i]);
+        if (was_in_scan && !cursor.in_scan()) result.chunks.emplace_back();
+        was_in_scan = cursor.in_scan();
+    }
+    if (!cursor.is_complete()) {
+        result.status = {.code = Code::kTruncated, .element = cursor.element(), .byte = n_bytes};
+    }
+    return result;
+}
+
+Status read_tables(const uint8_t* data, size_t n_bytes, Tables& tables) {
+    auto grammar = std::make_shared<JpegGrammar>();
+    grammar->abbreviated = true;
+    JpegCursor cursor(grammar);
+    for (size_t i = 0; i < n_bytes && !cursor.is_complete(); ++i) {
+        if (const Status status = cursor.push(data[i]); !status) return status;
+    }
+    tables = cursor.header().tables;
+    if (cursor.is_complete()) return {};
+    return {.code = Code::kTruncated, .element = cursor.element(), .byte = n_bytes};
+}
+
+}  // namespace pycodec_lm::jpeg

@@ -1,0 +1,58 @@
+// Which JPEG files: the standard's, those every decoder reads in silence, or fewer still.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "grammar/status.hpp"
+#include "jpeg/header.hpp"
+
+namespace pycodec_lm::jpeg {
+
+/// Everything left at its default is the standard language of check().
+struct JpegGrammar {
+    /// Leave out what is legal but makes some decoder complain; docs/design.md, "Two languages".
+    bool portable = false;
+    /// Allow streams whose tables come from `outside`, and streams of tables alone (T.81 B.4, B.5).
+    bool abbreviated = false;
+
+    std::optional<uint16_t> width_px;
+    std::optional<uint16_t> height_px;
+    /// (Hi, Vi) of each component; empty: free.
+    std::vector<std::array<uint8_t, 2>> sampling;
+    /// Quantization tables by slot, in zig-zag order. Where any is given, the stream may define
+    /// only these, 8 bit, one to a segment, and component i uses table min(i, last).
+    std::array<std::optional<std::array<uint8_t, kBlockSize>>, kTableSlots> quantization;
+    /// Huffman tables, [Tc][Th]; likewise.
+    std::array<std::array<std::shared_ptr<const HuffmanTable>, kTableSlots>, 2> huffman;
+    std::optional<uint16_t> restart_interval_mcus;
+
+    /// Tables known before the first byte (abbreviated streams).
+    Tables outside;
+
+    /// All bytes outside entropy-coded data, when they are given: chunk 0 ends with the first SOS
+    /// segment, chunk i is what stands after scan i, the last one ends with EOI.
+    std::vector<std::vector<uint8_t>> pinned;
+
+    bool fixes_quantization() const;
+    bool fixes_huffman() const;
+    bool is_pinned() const { return !pinned.empty(); }
+    /// Fill bytes (B.1.1.2) say nothing; grammars with pinned bytes have none.
+    bool allows_fill_bytes() const { return !is_pinned(); }
+    uint8_t quantization_slot_of(int component) const;
+};
+
+/// The pinned chunks of a sample file, or where and why the sample is no valid file of `standard`.
+struct PinnedChunks {
+    std::vector<std::vector<uint8_t>> chunks;
+    Status status;
+};
+PinnedChunks pin_like(std::shared_ptr<const JpegGrammar> standard, const uint8_t* data, size_t n_bytes);
+
+/// The tables of a table-only stream, or of all tables a whole file defines.
+Status read_tables(const uint8_t* data, size_t n_bytes, Tables& tables);
+
+}  // namespace pycodec_lm::jpeg

@@ -1,0 +1,51 @@
+#include "jpeg/header.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "jpeg/scan_plan.hpp"
+
+namespace pycodec_lm::jpeg {
+
+int Frame::max_horizontal_sampling() const {
+    int most = 1;
+    for (int i = 0; i < n_components; ++i) {
+        most = std::max<int>(most, components[static_cast<size_t>(i)].horizontal_sampling);
+    }
+    return most;
+}
+
+int Frame::max_vertical_sampling() const {
+    int most = 1;
+    for (int i = 0; i < n_components; ++i) {
+        most = std::max<int>(most, components[static_cast<size_t>(i)].vertical_sampling);
+    }
+    return most;
+}
+
+bool Header::is_ready(int component) const {
+    const Component& c = frame.components[static_cast<size_t>(component)];
+    return !is_coded(component) && tables.quantization_bits[c.quantization_slot] == 8;
+}
+
+bool Header::can_code(int n, int first, int n_blocks, bool interleaved) const {
+    std::vector<int> sizes;
+    for (int i = first; i < frame.n_components; ++i) {
+        if (is_ready(i)) sizes.push_back(frame.components[static_cast<size_t>(i)].blocks_in_mcu());
+    }
+    if (static_cast<int>(sizes.size()) < n) return false;
+    if (!interleaved) return true;
+    std::sort(sizes.begin(), sizes.end());
+    for (int i = 0; i < n; ++i) n_blocks += sizes[static_cast<size_t>(i)];
+    return n_blocks <= kMaxBlocksInMcu;
+}
+
+bool Header::has_usable_table(TableClass table_class) const {
+    for (int slot = 0; slot < kBaselineHuffmanSlots; ++slot) {
+        const HuffmanTable* table = tables.find(table_class, slot);
+        if (table != nullptr && table->is_usable()) return true;
+    }
+    return false;
+}
+
+}  // namespace pycodec_lm::jpeg

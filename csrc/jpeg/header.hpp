@@ -1,0 +1,70 @@
+// What the marker segments of a stream have said so far: tables, frame, restart interval.
+// A Header is immutable once shared; a segment that ends makes a new one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "jpeg/huffman_table.hpp"
+
+namespace pycodec_lm::jpeg {
+
+class ScanPlan;
+
+inline constexpr int kMaxComponents = 4;
+inline constexpr int kTableSlots = 4;
+
+/// T.81 B.2.2: one row of the frame header.
+struct Component {
+    uint8_t identifier = 0;           // Ci
+    uint8_t horizontal_sampling = 0;  // Hi
+    uint8_t vertical_sampling = 0;    // Vi
+    uint8_t quantization_slot = 0;    // Tqi
+
+    int blocks_in_mcu() const { return horizontal_sampling * vertical_sampling; }
+};
+
+/// T.81 B.2.2. A width of 0 says that no frame header has been read.
+struct Frame {
+    uint16_t height_px = 0;  // Y
+    uint16_t width_px = 0;   // X
+    uint8_t n_components = 0;
+    std::array<Component, kMaxComponents> components{};
+
+    bool is_present() const { return width_px != 0; }
+    int max_horizontal_sampling() const;
+    int max_vertical_sampling() const;
+};
+
+struct Tables {
+    std::array<uint8_t, kTableSlots> quantization_bits{};  // 0: not defined; 8 or 16
+    // [Tc][Th]
+    std::array<std::array<std::shared_ptr<const HuffmanTable>, kTableSlots>, 2> huffman;
+
+    const HuffmanTable* find(TableClass table_class, int slot) const {
+        return huffman[static_cast<size_t>(table_class)][static_cast<size_t>(slot)].get();
+    }
+};
+
+struct Header {
+    Tables tables;
+    Frame frame;
+    uint16_t restart_interval_mcus = 0;  // Ri
+    uint8_t coded_components = 0;        // bit i: component i has had its scan
+    uint8_t n_scans = 0;
+    std::shared_ptr<const ScanPlan> scan;  // the scan that began last
+
+    bool is_coded(int component) const { return (coded_components >> component) & 1; }
+    bool is_fully_coded() const {
+        return frame.is_present() && coded_components == (1u << frame.n_components) - 1;
+    }
+    /// The component has its quantization table and has not been coded.
+    bool is_ready(int component) const;
+    /// A scan may code `n` more components from index `first` on, with `n_blocks` blocks in its MCU
+    /// so far. A scan of one component has MCUs of one block (A.2.2), others at most 10 (B.2.3).
+    bool can_code(int n, int first, int n_blocks, bool interleaved) const;
+    bool has_usable_table(TableClass table_class) const;
+};
+
+}  // namespace pycodec_lm::jpeg

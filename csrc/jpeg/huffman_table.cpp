@@ -1,0 +1,179 @@
+#include "jpeg/huffman_table.hpp"
+
+#include <algorithm>
+
+namespace pycodec_lm::jpeg {
+
+HuffmanTable::HuffmanTable(
+    TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values
+)
+    : class_(table_class) {
+    std::copy(bits.begin(), bits.end(), bits_.begin());
+    assign_codes(values);
+    find_cheapest_endings();
+    nodes_.reserve(2 * leaves_.size() + 1);
+    add_node(0, 0, 0, leaves_.size());
+    for (int k = 0; k < kBlockSize; ++k) {
+        if ((nodes_[0].legal >> k) & 1) {
+            uint16_t best = 0;
+            uint32_t best_cost = kNever;
+            for (size_t i = 0; i < leaves_.size(); ++i) {
+                if (!is_legal(leaves_[i].symbol, k)) continue;
+                if (const uint32_t c = cost(leaves_[i], k); c < best_cost) {
+                    best_cost = c;
+                    best = static_cast<uint16_t>(i);
+                }
+            }
+            cheapest_from_root_[static_cast<size_t>(k)] = best;
+        }
+    }
+}
+
+/// T.81 C.2: Figures C.1 (sizes) and C.2 (codes) in one loop.
+void HuffmanTable::assign_codes(std::span<const uint8_t> values) {
+    leaves_.reserve(values.size());
+    unsigned code = 0;
+    size_t n = 0;
+    for (unsigned length = 1; length <= 16; ++length) {
+        for (unsigned i = 0; i < bits_[length - 1]; ++i) {
+            leaves_.push_back(
+                {static_cast<uint16_t>(code++), static_cast<uint8_t>(length), values[n++]}
+            );
+        }
+        code <<= 1;
+    }
+}
+
+HuffmanTable::Leaf HuffmanTable::find(uint8_t symbol) const {
+    // The first of equals is also the shortest, since lengths grow.
+    for (const Leaf& leaf : leaves_) {
+        if (leaf.symbol == symbol) return leaf;
+    }
+    return {};
+}
+
+int HuffmanTable::next_coefficient(uint8_t symbol, int k) {
+    if (symbol == kEndOfBlock) return kBlockSize;
+    if (symbol == kZeroRunLength) return k + 16;
+    return k + run_of(symbol) + 1;
+}
+
+bool HuffmanTable::is_legal(uint8_t symbol, int k) const {
+    if (class_ == TableClass::kDc) return k == 0 && symbol <= kMaxDcCategory;
+    if (k < 1) return false;
+    if (size_of(symbol) > kMaxAcSize) return false;
+    if (size_of(symbol) == 0 && symbol != kEndOfBlock && symbol != kZeroRunLength) return false;
+    const int next = next_coefficient(symbol, k);
+    // A run of 16 zeros must be followed by a coefficient: decoders part on one that fills the block.
+    if (symbol == kZeroRunLength && next >= kBlockSize) return false;
+    return next <= kBlockSize && bits_to_finish_[static_cast<size_t>(next)] != kNever;
+}
+
+uint32_t HuffmanTable::cost(const Leaf& leaf, int k) const {
+    const auto own = static_cast<uint32_t>(leaf.length_bits + size_of(leaf.symbol));
+    if (class_ == TableClass::kDc) return static_cast<uint32_t>(leaf.length_bits + leaf.symbol);
+    return own + bits_to_finish_[static_cast<size_t>(next_coefficient(leaf.symbol, k))];
+}
+
+/// Shortest paths from every k to 64 over the symbols of the table, from the end backwards.
+void HuffmanTable::find_cheapest_endings() {
+    bits_to_finish_.fill(kNever);
+    bits_to_finish_[kBlockSize] = 0;
+    // All symbols of one run lead to the same place: the cheapest of each run is enough.
+    std::array<uint32_t, 17> cheapest_of_run;
+    cheapest_of_run.fill(kNever);
+    uint32_t end_of_block = kNever;
+    uint32_t zero_run = kNever;
+    uint32_t dc = kNever;
+    for (const Leaf& leaf : leaves_) {
+        const uint32_t length = leaf.length_bits;
+        if (class_ == TableClass::kDc) {
+            if (leaf.symbol <= kMaxDcCategory) dc = std::min(dc, length + leaf.symbol);
+        } else if (leaf.symbol == kEndOfBlock) {
+            end_of_block = std::min(end_of_block, length);
+        } else if (leaf.symbol == kZeroRunLength) {
+            zero_run = std::min(zero_run, length);
+        } else if (const int size = size_of(leaf.symbol); size >= 1 && size <= kMaxAcSize) {
+            uint32_t& best = cheapest_of_run[static_cast<size_t>(run_of(leaf.symbol))];
+            best = std::min(best, length + static_cast<uint32_t>(size));
+        }
+    }
+    if (class_ == TableClass::kDc) {
+        bits_to_finish_[0] = dc;
+    } else {
+        for (int k = kBlockSize - 1; k >= 1; --k) {
+            uint32_t best = end_of_block;
+            const auto consider = [&](uint32_t own, int next) {
+                const uint32_t rest = bits_to_finish_[static_cast<size_t>(next)];
+                if (own != kNever && rest != kNever) best = std::min(best, own + rest);
+            };
+            for (int run = 0; run < 16 && k + run < kBlockSize; ++run) {
+                consider(cheapest_of_run[static_cast<size_t>(run)], k + run + 1);
+            }
+            if (k + 16 < kBlockSize) consider(zero_run, k + 16);
+            bits_to_finish_[static_cast<size_t>(k)] = best;
+        }
+    }
+    for (const uint32_t bits : bits_to_finish_) {
+        if (bits != kNever) max_bits_to_finish_ = std::max(max_bits_to_finish_, bits);
+    }
+    max_bits_to_finish_ += 16 + 15;
+}
+
+uint64_t HuffmanTable::legal_positions(uint8_t symbol) const {
+    uint64_t positions = 0;
+    for (int k = 0; k < kBlockSize; ++k) {
+        if (is_legal(symbol, k)) positions |= uint64_t{1} << k;
+    }
+    return positions;
+}
+
+/// Adds the node that stands for the first `length_bits` bits of `code` and all below it.
+uint16_t HuffmanTable::add_node(unsigned code, int length_bits, size_t first, size_t end) {
+    const auto index = static_cast<uint16_t>(nodes_.size());
+    nodes_.emplace_back();
+    Node node;
+    node.first_leaf = static_cast<uint16_t>(first);
+    node.end_leaf = static_cast<uint16_t>(end);
+    if (first + 1 == end && leaves_[first].length_bits == length_bits) {
+        node.is_leaf = true;
+        node.legal = legal_positions(leaves_[first].symbol);
+    } else if (first < end) {
+        // The first leaf whose next bit is 1.
+        const unsigned with_one = (code << 1) | 1;
+        const auto starts_with_zero = [&](const Leaf& leaf) {
+            return unsigned{leaf.code} >> (leaf.length_bits - length_bits - 1) < with_one;
+        };
+        const auto begin = leaves_.begin();
+        const auto middle = static_cast<size_t>(
+            std::partition_point(
+                begin + static_cast<ptrdiff_t>(first), begin + static_cast<ptrdiff_t>(end), starts_with_zero
+            ) -
+            begin
+        );
+        if (first < middle) node.child[0] = add_node(code << 1, length_bits + 1, first, middle);
+        if (middle < end) node.child[1] = add_node(with_one, length_bits + 1, middle, end);
+        for (const uint16_t child : node.child) {
+            if (child != kNoNode) node.legal |= nodes_[child].legal;
+        }
+    }
+    nodes_[index] = node;
+    return index;
+}
+
+size_t HuffmanTable::cheapest_leaf(uint16_t node_index, int k) const {
+    if (node_index == 0) return cheapest_from_root_[static_cast<size_t>(k)];
+    const Node& node = nodes_[node_index];
+    size_t best = node.first_leaf;
+    uint32_t best_cost = kNever;
+    for (size_t i = node.first_leaf; i < node.end_leaf; ++i) {
+        if (!is_legal(leaves_[i].symbol, k)) continue;
+        if (const uint32_t c = cost(leaves_[i], k); c < best_cost) {
+            best_cost = c;
+            best = i;
+        }
+    }
+    return best;
+}
+
+}  // namespace pycodec_lm::jpeg

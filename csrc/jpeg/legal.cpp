@@ -1,0 +1,550 @@
+// Which values each syntax element may take, and why another may not: T.81 Annex B.
+// A value is legal iff some valid file goes on from it.
+#include <algorithm>
+#include <limits>
+
+#include "jpeg/cursor.hpp"
+#include "jpeg/markers.hpp"
+
+namespace pycodec_lm::jpeg {
+namespace {
+
+constexpr uint32_t kMaxU16 = 65535;
+constexpr uint32_t kMaxPortableSize = 65500;       // libjpeg's JPEG_MAX_DIMENSION
+constexpr uint32_t kMinPortableApplicationLength = 8;
+constexpr uint32_t kMaxPortableIdentifier = 254;   // ffmpeg refuses 255
+constexpr uint32_t kMaxCodes = 256;                // in one Huffman table
+constexpr uint32_t kTableHeadBytes = 17;           // Tc, Th and sixteen Li
+constexpr uint32_t kQuantizationTableBytes = 65;   // Pq, Tq and 64 Qk of one byte; 129 with two
+
+bool fits_quantization_tables(uint32_t n_bytes) {
+    return n_bytes == 0 || ValueSet::sums(kQuantizationTableBytes, 0).contains(n_bytes);
+}
+
+}  // namespace
+
+Spelling JpegCursor::spelling() const {
+    switch (position_.at) {
+        case Element::kDcCode:
+        case Element::kAcCode:
+            return Spelling::kHuffman;
+        case Element::kPadding:
+            return Spelling::kPadding;
+        default:
+            return Spelling::kNumber;
+    }
+}
+
+int JpegCursor::field_bits() const {
+    switch (position_.at) {
+        case Element::kSoi:
+        case Element::kLf:
+        case Element::kY:
+        case Element::kX:
+        case Element::kLs:
+        case Element::kLq:
+        case Element::kLh:
+        case Element::kLr:
+        case Element::kRi:
+        case Element::kLc:
+        case Element::kLp:
+            return 16;
+        case Element::kHi:
+        case Element::kVi:
+        case Element::kTdj:
+        case Element::kTaj:
+        case Element::kAh:
+        case Element::kAl:
+        case Element::kPq:
+        case Element::kTq:
+        case Element::kTc:
+        case Element::kTh:
+            return 4;
+        case Element::kQk:
+            return position_.precision_bits;
+        case Element::kDcBits:
+            return position_.symbol;
+        case Element::kAcBits:
+            return size_of(position_.symbol);
+        default:
+            return 8;
+    }
+}
+
+ValueSet JpegCursor::legal() const {
+    const JpegGrammar& g = *grammar_;
+    const Position& p = position_;
+    switch (p.at) {
+        case Element::kSoi:
+            return ValueSet::only((marker::kPrefix << 8) | marker::kSoi);
+        case Element::kMarkerPrefix:
+            return ValueSet::only(marker::kPrefix);
+        case Element::kMarker:
+            return legal_markers();
+        case Element::kLf:
+        case Element::kLs:
+        case Element::kLq:
+        case Element::kLh:
+        case Element::kLr:
+        case Element::kLc:
+        case Element::kLp:
+            return legal_lengths();
+        case Element::kP:
+            return ValueSet::only(8);
+        case Element::kY:
+            if (g.height_px) return ValueSet::only(*g.height_px);
+            return {1, g.portable ? kMaxPortableSize : kMaxU16};
+        case Element::kX:
+            if (g.width_px) return ValueSet::only(*g.width_px);
+            return {1, g.portable ? kMaxPortableSize : kMaxU16};
+        case Element::kNf:
+            return ValueSet::only(segment_.frame.n_components);
+        case Element::kCi:
+            return legal_component_identifiers();
+        case Element::kHi:
+            return legal_sampling(true);
+        case Element::kVi:
+            return legal_sampling(false);
+        case Element::kTqi:
+            if (g.fixes_quantization()) return ValueSet::only(g.quantization_slot_of(p.index));
+            return {0, kTableSlots - 1};
+        case Element::kNs:
+            return ValueSet::only(p.n_scan_components);
+        case Element::kCsj:
+            return legal_scan_components();
+        case Element::kTdj:
+            return legal_table_slots(TableClass::kDc);
+        case Element::kTaj:
+            return legal_table_slots(TableClass::kAc);
+        case Element::kSe:
+            return ValueSet::only(kBlockSize - 1);
+        case Element::kSs:
+        case Element::kAh:
+        case Element::kAl:
+            return ValueSet::only(0);
+        case Element::kPq: {
+            ValueSet set;
+            if (p.segment_left >= 65 && fits_quantization_tables(p.segment_left - 65u)) set.add(0);
+            if (!g.fixes_quantization() && p.segment_left >= 129 &&
+                fits_quantization_tables(p.segment_left - 129u)) {
+                set.add(1);
+            }
+            return set;
+        }
+        case Element::kTq: {
+            if (!g.fixes_quantization()) return {0, kTableSlots - 1};
+            ValueSet set;
+            for (uint32_t slot = 0; slot < kTableSlots; ++slot) {
+                if (g.quantization[slot]) set.add(slot);
+            }
+            return set;
+        }
+        case Element::kQk:
+            if (g.fixes_quantization()) return ValueSet::only((*g.quantization[p.slot])[p.index]);
+            return {1, (1u << p.precision_bits) - 1};
+        case Element::kTc:
+        case Element::kTh: {
+            // A baseline frame has two tables of a class; before the frame header four are possible.
+            const uint32_t n_slots = header_->frame.is_present() ? kBaselineHuffmanSlots : kTableSlots;
+            if (!g.fixes_huffman()) return {0, p.at == Element::kTc ? 1u : n_slots - 1};
+            ValueSet set;
+            for (uint32_t c = 0; c < 2; ++c) {
+                if (p.at == Element::kTh && c != p.table_class) continue;
+                for (uint32_t slot = 0; slot < n_slots; ++slot) {
+                    const HuffmanTable* table = g.huffman[c][slot].get();
+                    if (table == nullptr) continue;
+                    if (table->leaves().size() + kTableHeadBytes != p.segment_left) continue;
+                    if (p.at == Element::kTh) {
+                        set.add(slot);
+                    } else if (!set.contains(c)) {
+                        set.add(c);
+                    }
+                }
+            }
+            return set;
+        }
+        case Element::kLi:
+            return legal_code_counts();
+        case Element::kVij:
+            if (g.fixes_huffman()) {
+                return ValueSet::only(g.huffman[p.table_class][p.slot]->leaf(p.index).symbol);
+            }
+            return {0, p.table_class == 0 ? uint32_t{kMaxDcSymbol} : 255};
+        case Element::kRi:
+            if (g.restart_interval_mcus) return ValueSet::only(*g.restart_interval_mcus);
+            return {0, kMaxU16};
+        case Element::kApi: {
+            ValueSet set(0, 255);
+            if (g.portable && p.index == 0) {
+                // Known signatures (JFIF, Exif, Adobe...) start with a letter; their contents are
+                // judged by decoders, so free bytes do not start one.
+                set = ValueSet(0, 'A' - 1);
+                set.add('Z' + 1, 'a' - 1);
+                set.add('z' + 1, 255);
+            }
+            return set;
+        }
+        case Element::kCmi:
+            return {0, 255};
+        case Element::kDcBits:
+            return legal_dc_bits();
+        case Element::kAcBits:
+            return {0, (1u << size_of(p.symbol)) - 1};
+        default:
+            return {};
+    }
+}
+
+bool JpegCursor::is_legal(uint32_t value) const {
+    if (spelling() == Spelling::kHuffman) {
+        if (value > 255) return false;
+        const HuffmanTable& table = huffman_table();
+        const auto symbol = static_cast<uint8_t>(value);
+        return table.find(symbol).length_bits != 0 && table.is_legal(symbol, position_.k);
+    }
+    return legal().contains(value);
+}
+
+/// T.81 B.2.1, Figure B.2: what may follow a marker segment, a scan, an interval.
+ValueSet JpegCursor::legal_markers() const {
+    ValueSet set;
+    if (grammar_->allows_fill_bytes()) set.add(marker::kPrefix);
+    if (position_.restart_due) {
+        set.add(uint32_t{marker::kRst0} + position_.restart_number);
+        return set;
+    }
+    if (header_->is_fully_coded()) {
+        set.add(marker::kEoi);
+        return set;
+    }
+    set.add(marker::kDht);
+    set.add(marker::kDqt);
+    set.add(marker::kDri);
+    set.add(marker::kApp0, marker::kApp15);
+    set.add(marker::kCom);
+    if (!header_->frame.is_present()) {
+        set.add(marker::kSof0);
+        if (grammar_->abbreviated) set.add(marker::kEoi);
+    } else if (is_scan_possible()) {
+        set.add(marker::kSos);
+    }
+    return set;
+}
+
+bool JpegCursor::is_scan_possible() const {
+    const Header& h = *header_;
+    if (grammar_->restart_interval_mcus &&
+        *grammar_->restart_interval_mcus != h.restart_interval_mcus) {
+        return false;
+    }
+    return h.can_code(1, 0, 0, false) && h.has_usable_table(TableClass::kDc) &&
+           h.has_usable_table(TableClass::kAc);
+}
+
+/// T.81 B.1.1.4: a length counts itself, not the marker.
+ValueSet JpegCursor::legal_lengths() const {
+    const JpegGrammar& g = *grammar_;
+    ValueSet set;
+    switch (position_.at) {
+        case Element::kLf:  // 8 + 3 Nf
+            for (uint32_t n = 1; n <= kMaxComponents; ++n) {
+                if (!g.sampling.empty() && g.sampling.size() != n) continue;
+                if (g.portable && n == 2) continue;
+                set.add(8 + 3 * n);
+            }
+            return set;
+        case Element::kLs:  // 6 + 2 Ns
+            for (int n = 1; n <= header_->frame.n_components; ++n) {
+                if (header_->can_code(n, 0, 0, n > 1)) set.add(static_cast<uint32_t>(6 + 2 * n));
+            }
+            return set;
+        case Element::kLq:
+            if (g.fixes_quantization()) return ValueSet::only(2 + kQuantizationTableBytes);
+            return ValueSet::sums(kQuantizationTableBytes, 2);
+        case Element::kLh:
+            if (!g.fixes_huffman()) return {2 + smallest_table_bytes(), kMaxU16};
+            for (const auto& tables : g.huffman) {
+                for (const auto& table : tables) {
+                    if (!table) continue;
+                    const auto length = static_cast<uint32_t>(2 + kTableHeadBytes + table->leaves().size());
+                    if (!set.contains(length)) set.add(length);
+                }
+            }
+            return set;
+        case Element::kLr:
+            return ValueSet::only(4);
+        case Element::kLp:
+            return {g.portable ? kMinPortableApplicationLength : 2, kMaxU16};
+        default:  // Lc
+            return {2, kMaxU16};
+    }
+}
+
+/// The standard lets a table have no code at all; no decoder has a use for one.
+uint32_t JpegCursor::smallest_table_bytes() const {
+    return kTableHeadBytes + (grammar_->portable ? 1 : 0);
+}
+
+/// Li: the codes must fit the code space with the code of all 1-bits left free (T.81 C.2), and the
+/// number of codes must be able to reach one that the segment length allows.
+ValueSet JpegCursor::legal_code_counts() const {
+    const Position& p = position_;
+    if (grammar_->fixes_huffman()) {
+        return ValueSet::only(grammar_->huffman[p.table_class][p.slot]->bits()[p.index]);
+    }
+    const auto length = static_cast<uint32_t>(p.index + 1);
+    const int32_t n_free = static_cast<int32_t>((1u << length) - 1 - p.next_code);
+    const int32_t most = std::min<int32_t>(255, std::max(n_free, 0));
+    const auto given = static_cast<int32_t>(p.n_codes);
+    const auto left = static_cast<int32_t>(p.segment_left);  // symbols of this table, and later tables
+    const auto smallest = static_cast<int32_t>(smallest_table_bytes());
+    const auto later_lengths = static_cast<int32_t>(16 - length);
+    ValueSet set;
+    // Another table follows: any number of codes that leaves room for it, and at least the least.
+    const int32_t with_more = std::min<int32_t>(left - smallest, kMaxCodes) - given;
+    const int32_t least = later_lengths == 0 && grammar_->portable && given == 0 ? 1 : 0;
+    const int32_t first_end = std::min(with_more, most);
+    if (first_end >= least) set.add(static_cast<uint32_t>(least), static_cast<uint32_t>(first_end));
+    // This is the last table: exactly `left` codes. What later lengths can still take shrinks by
+    // 2^later_lengths with each code of this length.
+    const int32_t missing = left - given;
+    if (left > static_cast<int32_t>(kMaxCodes) || missing < 0) return set;
+    if (later_lengths == 0) {
+        if (missing <= most && missing > first_end) set.add(static_cast<uint32_t>(missing));
+        return set;
+    }
+    const auto capacity_after = [&](int32_t n) {
+        const int64_t codes = (int64_t{n_free} + 1 - n) * (int64_t{1} << later_lengths) - 1;
+        return std::min<int64_t>(codes, int64_t{255} * later_lengths);
+    };
+    const int32_t lowest = std::max(0, missing - 255 * later_lengths);
+    int32_t highest = std::min(missing, most);
+    while (highest >= lowest && capacity_after(highest) < missing - highest) --highest;
+    const int32_t from = std::max(lowest, first_end >= least ? first_end + 1 : lowest);
+    if (from <= highest) set.add(static_cast<uint32_t>(from), static_cast<uint32_t>(highest));
+    return set;
+}
+
+ValueSet JpegCursor::legal_component_identifiers() const {
+    ValueSet set(0, grammar_->portable ? kMaxPortableIdentifier : 255);
+    for (size_t i = 0; i < position_.index; ++i) set.remove(segment_.frame.components[i].identifier);
+    return set;
+}
+
+ValueSet JpegCursor::legal_sampling(bool horizontal) const {
+    const auto& sampling = grammar_->sampling;
+    if (!sampling.empty()) return ValueSet::only(sampling[position_.index][horizontal ? 0 : 1]);
+    ValueSet set(1, 4);
+    if (!grammar_->portable) return set;
+    // Decoders want ratios that are whole numbers.
+    for (size_t i = 0; i < position_.index; ++i) {
+        const Component& c = segment_.frame.components[i];
+        const int factor = horizontal ? c.horizontal_sampling : c.vertical_sampling;
+        if (factor == 1) continue;
+        ValueSet with_it;
+        with_it.add(1);
+        if (factor == 3) {
+            with_it.add(3);
+        } else {
+            with_it.add(2);
+            with_it.add(4);
+        }
+        return with_it;
+    }
+    return set;
+}
+
+ValueSet JpegCursor::legal_scan_components() const {
+    const Header& h = *header_;
+    const Position& p = position_;
+    const int n_after = p.n_scan_components - p.index - 1;
+    int first = 0;
+    int n_blocks = 0;
+    for (size_t j = 0; j < p.index; ++j) {
+        const int taken = segment_.scan_components[j].frame_index;
+        first = taken + 1;
+        n_blocks += h.frame.components[static_cast<size_t>(taken)].blocks_in_mcu();
+    }
+    ValueSet set;
+    const bool interleaved = p.n_scan_components > 1;
+    for (int i = first; i < h.frame.n_components; ++i) {
+        const Component& c = h.frame.components[static_cast<size_t>(i)];
+        if (h.is_ready(i) && h.can_code(n_after, i + 1, n_blocks + c.blocks_in_mcu(), interleaved)) {
+            set.add(c.identifier);
+        }
+    }
+    return set;
+}
+
+/// A table that can finish no block would be a dead end, so a scan may not choose it.
+ValueSet JpegCursor::legal_table_slots(TableClass table_class) const {
+    ValueSet set;
+    for (int slot = 0; slot < kBaselineHuffmanSlots; ++slot) {
+        const HuffmanTable* table = header_->tables.find(table_class, slot);
+        if (table != nullptr && table->is_usable()) set.add(static_cast<uint32_t>(slot));
+    }
+    return set;
+}
+
+/// T.81 F.1.2.1, Table F.1: `size` bits spell 2^(size-1)..2^size-1 as they are, and the negative
+/// differences below them with a leading 0. The coefficient must stay in the range of 8-bit samples.
+ValueSet JpegCursor::legal_dc_bits() const {
+    const int size = position_.symbol;
+    const int half = 1 << (size - 1);
+    const int all_ones = 2 * half - 1;
+    const int last_positive = std::min(all_ones, kMaxDc - predictor());
+    const int first_negative = std::max(0, kMinDc - predictor() + all_ones);
+    ValueSet set;
+    if (first_negative < half) {
+        set.add(static_cast<uint32_t>(first_negative), static_cast<uint32_t>(half - 1));
+    }
+    if (last_positive >= half) set.add(static_cast<uint32_t>(half), static_cast<uint32_t>(last_positive));
+    return set;
+}
+
+Code JpegCursor::reject_marker(uint32_t value) const {
+    const auto code = static_cast<uint8_t>(value);
+    const Header& h = *header_;
+    if (position_.restart_due) {
+        return marker::is_restart(code) ? Code::kRestartNumber : Code::kRestartMissing;
+    }
+    if (marker::is_restart(code)) return Code::kRestartUnexpected;
+    if (marker::is_start_of_frame(code)) {
+        if (h.frame.is_present()) return Code::kSecondFrame;
+        if (marker::is_arithmetic_frame(code)) return Code::kArithmeticCoding;
+        return code >= 0xC5 ? Code::kHierarchical : Code::kProcessUnsupported;
+    }
+    if (code == marker::kDac) return Code::kArithmeticCoding;
+    if (code == marker::kDhp || code == marker::kExp) return Code::kHierarchical;
+    if (code == marker::kDnl && h.n_scans == 1 && position_.marker == marker::kSos) {
+        return Code::kNumberOfLinesUnsupported;
+    }
+    if (code == marker::kJpegLsSof) return Code::kProcessUnsupported;
+    if (code == marker::kJpg || (code >= marker::kJpg0 && code <= marker::kJpg13)) {
+        return Code::kJpegExtension;
+    }
+    if (code >= 0x01 && code <= 0xBF) return Code::kReservedMarker;
+    if (code == marker::kEoi || code == marker::kSos) {
+        if (!h.frame.is_present()) return Code::kFrameMissing;
+        if (code == marker::kEoi) return Code::kScanMissing;
+        if (!h.is_fully_coded()) return Code::kScanNotReady;
+    }
+    return Code::kUnexpectedMarker;
+}
+
+
+Status JpegCursor::why_not(uint32_t value) const {
+    const Position& p = position_;
+    const Header& h = *header_;
+    Status status{.code = Code::kNotInGrammar, .element = p.at, .value = static_cast<int32_t>(value)};
+    const auto because = [&status](Code code, int32_t limit = 0) {
+        status.code = code;
+        status.limit = limit;
+        return status;
+    };
+    switch (p.at) {
+        case Element::kSoi:
+            return because(Code::kMissingStartOfImage);
+        case Element::kMarkerPrefix:
+            if (p.restart_due || (p.marker == marker::kSos && h.n_scans > 0)) {
+                return because(Code::kEntropyDataAfterInterval);
+            }
+            return because(Code::kMarkerExpected);
+        case Element::kMarker: {
+            const Code code = reject_marker(value);
+            if (code == Code::kRestartNumber || code == Code::kRestartUnexpected) {
+                status.value = static_cast<int32_t>(value & 7);
+            }
+            return because(code, p.restart_number);
+        }
+        case Element::kLf:
+            if (value > 20 && (value - 8) % 3 == 0) return because(Code::kComponentCountUnsupported);
+            if (value == 14) return status;
+            return because(Code::kSegmentLength);
+        case Element::kLs:
+        case Element::kLq:
+        case Element::kLh:
+        case Element::kLr:
+        case Element::kLc:
+            return because(Code::kSegmentLength);
+        case Element::kLp:
+            return value >= 2 ? status : because(Code::kSegmentLength);
+        case Element::kP:
+        case Element::kNf:
+        case Element::kNs:
+            return because(Code::kReservedValue);
+        case Element::kY:
+            return value == 0 ? because(Code::kNumberOfLinesUnsupported) : status;
+        case Element::kX:
+            return value == 0 ? because(Code::kZeroDimension) : status;
+        case Element::kCi:
+            return value == 255 ? status : because(Code::kComponentRepeated);
+        case Element::kHi:
+        case Element::kVi:
+            return value < 1 || value > 4 ? because(Code::kSamplingFactor) : status;
+        case Element::kTqi:
+        case Element::kTq:
+            return value >= kTableSlots ? because(Code::kReservedValue) : status;
+        case Element::kCsj: {
+            for (int i = 0; i < h.frame.n_components; ++i) {
+                const Component& c = h.frame.components[static_cast<size_t>(i)];
+                if (c.identifier != value) continue;
+                const int slot = c.quantization_slot;
+                if (h.is_coded(i)) return because(Code::kComponentCodedTwice);
+                if (h.tables.quantization_bits[c.quantization_slot] == 0) {
+                    return because(Code::kQuantizationTableUndefined, slot);
+                }
+                if (!h.is_ready(i)) return because(Code::kQuantizationTablePrecision, slot);
+                if (p.index > 0 && i <= segment_.scan_components[p.index - 1u].frame_index) {
+                    return because(Code::kComponentOrder);
+                }
+                // In order, but the components that must follow it are not there.
+                const int n_after = p.n_scan_components - p.index - 1;
+                return because(
+                    h.can_code(n_after, i + 1, 0, false) ? Code::kTooManyBlocksInMcu : Code::kComponentOrder
+                );
+            }
+            return because(Code::kComponentUnknown);
+        }
+        case Element::kTdj:
+        case Element::kTaj: {
+            const auto table_class = p.at == Element::kTdj ? TableClass::kDc : TableClass::kAc;
+            if (value >= kBaselineHuffmanSlots) return because(Code::kReservedValue);
+            if (h.tables.find(table_class, static_cast<int>(value)) == nullptr) {
+                return because(Code::kHuffmanTableUndefined);
+            }
+            return because(Code::kHuffmanTableUnusable);
+        }
+        case Element::kSs:
+            return because(Code::kSpectralSelection, 0);
+        case Element::kSe:
+            return because(Code::kSpectralSelection, kBlockSize - 1);
+        case Element::kAh:
+        case Element::kAl:
+            return because(Code::kSuccessiveApproximation);
+        case Element::kPq:
+            return because(value > 1 ? Code::kReservedValue : Code::kSegmentLength);
+        case Element::kQk:
+            return value == 0 ? because(Code::kZeroQuantizer) : status;
+        case Element::kTc:
+            return value > 1 ? because(Code::kReservedValue) : status;
+        case Element::kTh: {
+            const uint32_t n_slots = h.frame.is_present() ? kBaselineHuffmanSlots : kTableSlots;
+            return value >= n_slots ? because(Code::kReservedValue) : status;
+        }
+        case Element::kLi: {
+            const auto n_left = static_cast<int32_t>((1u << (p.index + 1)) - p.next_code);
+            if (static_cast<int32_t>(value) > n_left) return because(Code::kHuffmanCodeOverfull, n_left);
+            if (static_cast<int32_t>(value) == n_left && value > 0) return because(Code::kHuffmanAllOnesCode);
+            return because(Code::kHuffmanCodeCount);
+        }
+        case Element::kVij:
+            return p.table_class == 0 && value > kMaxDcSymbol ? because(Code::kHuffmanDcSymbol) : status;
+        case Element::kDcBits:
+            return because(Code::kDcRange);
+        default:
+            return status;
+    }
+}
+
+}  // namespace pycodec_lm::jpeg

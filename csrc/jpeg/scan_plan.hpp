@@ -1,0 +1,122 @@
+// What is fixed for a whole scan: its components, the geometry of its MCUs (T.81 A.1.1, A.2) and,
+// worked out when first asked for, how long its cheapest ending is.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "jpeg/header.hpp"
+
+namespace pycodec_lm::jpeg {
+
+inline constexpr int kMaxBlocksInMcu = 10;
+inline constexpr int kBaselineHuffmanSlots = 2;
+inline constexpr int kMinDc = -1024;  // quantised DC of 8-bit samples
+inline constexpr int kMaxDc = 1023;
+
+/// DC prediction of each component of the scan, in scan order.
+using Predictors = std::array<int16_t, kMaxComponents>;
+
+struct ScanComponent {
+    uint8_t frame_index = 0;
+    uint8_t dc_slot = 0;  // Tdj
+    uint8_t ac_slot = 0;  // Taj
+    uint8_t horizontal_blocks = 1;  // in an MCU of this scan
+    uint8_t vertical_blocks = 1;
+    std::shared_ptr<const HuffmanTable> dc;
+    std::shared_ptr<const HuffmanTable> ac;
+};
+
+/// How far the bits of an ending have come inside a byte: the bits written of it, and whether all
+/// of them are 1. A byte of eight 1-bits is followed by a stuffed 00 (T.81 B.1.1.5).
+struct BytePhase {
+    uint8_t n_bits = 0;
+    bool all_ones = true;
+
+    /// Returns the number of stuffed bytes this bit causes, 0 or 1.
+    unsigned add(bool bit) {
+        all_ones = all_ones && bit;
+        if (++n_bits < 8) return 0;
+        const unsigned n_stuffed = all_ones ? 1 : 0;
+        n_bits = 0;
+        all_ones = true;
+        return n_stuffed;
+    }
+};
+
+class ScanPlan {
+public:
+    ScanPlan(const Frame& frame, const Tables& tables, std::vector<ScanComponent> components,
+             uint16_t restart_interval_mcus);
+
+    int n_components() const { return static_cast<int>(components_.size()); }
+    const ScanComponent& component(int index) const { return components_[static_cast<size_t>(index)]; }
+    int n_blocks() const { return n_blocks_; }
+    int component_of_block(int block) const { return component_of_block_[static_cast<size_t>(block)]; }
+    const HuffmanTable& dc_table(int block) const { return *dc_of_block_[static_cast<size_t>(block)]; }
+    const HuffmanTable& ac_table(int block) const { return *ac_of_block_[static_cast<size_t>(block)]; }
+    uint32_t n_mcus() const { return n_mcus_; }
+    uint32_t mcus_wide() const { return mcus_wide_; }
+    uint16_t restart_interval_mcus() const { return restart_interval_mcus_; }
+    /// MCUs of the interval that starts at an MCU.
+    uint32_t interval_length_mcus(uint32_t first_mcu) const;
+
+    /// No state inside an MCU is further than this from the MCU's end.
+    uint32_t max_mcu_bits() const { return max_mcu_bits_; }
+    /// Bits of the cheapest MCU; all cheapest MCUs have the same length.
+    uint32_t cheapest_mcu_bits() const;
+    /// Stuffed bytes in `n` cheapest MCUs that start at `phase`; the phase moves on.
+    uint64_t stuffed_bytes(uint64_t n_mcus, const Predictors& predictors, BytePhase& phase) const;
+    /// The most stuffed_bytes() can give from any phase and predictor.
+    uint64_t most_stuffed_bytes(uint64_t n_mcus) const;
+    /// Bytes of `n` cheapest MCUs from the start of a restart interval, padding included.
+    uint64_t interval_bytes(uint64_t n_mcus) const;
+    /// All cheapest intervals after the one that ends before `first_mcu`, each with its RST marker.
+    uint64_t later_intervals_bytes(uint32_t first_mcu) const;
+
+    /// What follows the scan in its cheapest ending; `compute` is called the first time only.
+    uint64_t bytes_after_scan(const std::function<uint64_t()>& compute) const;
+
+    /// DC bits as the cheapest ending writes them: the value steps up from even cells of width
+    /// 2^(size-1) and down from odd ones, so it never leaves its range and repeats after two steps.
+    static uint32_t cheapest_dc_bits(int size, int predictor);
+
+private:
+    // 16 phases: n_bits * 2 + all_ones.
+    struct Step {
+        std::array<uint8_t, 16> to{};
+        std::array<uint64_t, 16> n_stuffed{};
+    };
+    struct Ending {
+        uint32_t mcu_bits = 0;
+        unsigned toggles = 0;  // bit i: the parity of component i changes with each MCU
+        // steps[parities][j]: 2^j MCUs, where bit i of parities is the parity of component i's cell.
+        std::array<std::vector<Step>, 16> steps;
+    };
+
+    const Ending& ending() const;
+    void build_ending(Ending& ending) const;
+    Step cheapest_mcu(unsigned parities, uint32_t* n_bits) const;
+    unsigned parities_of(const Predictors& predictors) const;
+
+    std::vector<ScanComponent> components_;
+    std::array<uint8_t, kMaxBlocksInMcu> component_of_block_{};
+    std::array<const HuffmanTable*, kMaxBlocksInMcu> dc_of_block_{};
+    std::array<const HuffmanTable*, kMaxBlocksInMcu> ac_of_block_{};
+    int n_blocks_ = 0;
+    uint32_t n_mcus_ = 0;
+    uint32_t mcus_wide_ = 0;
+    uint16_t restart_interval_mcus_ = 0;
+    uint32_t max_mcu_bits_ = 0;
+
+    mutable std::once_flag ending_once_;
+    mutable Ending ending_;
+    mutable std::once_flag after_once_;
+    mutable uint64_t bytes_after_ = 0;
+};
+
+}  // namespace pycodec_lm::jpeg
