@@ -1,0 +1,1 @@
+"""Canonical bytes: pictures to files and back, by the encoders that everybody has."""
