@@ -3,6 +3,8 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <span>
 
 #include "bindings/bindings.hpp"
@@ -107,7 +109,7 @@ std::shared_ptr<JpegGrammar> make_grammar(
     std::optional<int> restart_interval,
     bool abbreviated,
     const std::optional<py::buffer>& tables,
-    const std::optional<py::buffer>& like
+    const std::vector<py::bytes>& pinned
 ) {
     auto grammar = std::make_shared<JpegGrammar>();
     grammar->portable = portable;
@@ -135,18 +137,33 @@ std::shared_ptr<JpegGrammar> make_grammar(
         if (!has(0) || !has(1)) throw UsageError("Huffman tables of both classes, dc and ac, are needed");
     }
     if (tables) set_outside_tables(*grammar, *tables);
-    if (like) {
-        const py::buffer_info info = like->request();
-        const auto data = bytes_of(info);
-        grammar->portable = false;  // the sample decides what stands in the header
-        auto pinned = jpeg::pin_like(grammar, data.data(), data.size());
-        if (!pinned.status) throw UsageError("the sample is not a valid file: " + to_string(pinned.status));
-        grammar->pinned = std::move(pinned.chunks);
+    if (!pinned.empty()) {
+        grammar->portable = false;  // what is pinned was chosen; nothing else is free but the scans
+        for (const std::string_view chunk : pinned) {
+            grammar->pinned.emplace_back(chunk.begin(), chunk.end());
+        }
+        if (const Status status = jpeg::check_pinned(grammar); !status) {
+            throw UsageError("the pinned bytes are not the frame of a file: " + to_string(status));
+        }
     }
     return grammar;
 }
 
-py::list coefficient_arrays(const GrammarPointer& grammar, const py::buffer& buffer, size_t max_bytes) {
+GrammarPointer standard_grammar(bool abbreviated, const std::optional<py::buffer>& tables) {
+    auto grammar = std::make_shared<JpegGrammar>();
+    grammar->abbreviated = abbreviated;
+    if (tables) set_outside_tables(*grammar, *tables);
+    return grammar;
+}
+
+py::bytes to_bytes(const std::vector<uint8_t>& data) {
+    return {reinterpret_cast<const char*>(data.data()), data.size()};
+}
+
+py::list coefficient_arrays(
+    const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables, size_t max_bytes
+) {
+    const GrammarPointer grammar = standard_grammar(abbreviated, tables);
     const py::buffer_info info = buffer.request();
     const auto data = bytes_of(info);
     std::vector<jpeg::CoefficientPlane> planes;
@@ -262,25 +279,17 @@ void bind_jpeg(py::module_& m) {
             py::arg("height") = py::none(), py::arg("sampling") = std::vector<std::array<int, 2>>{},
             py::arg("quant_tables") = py::none(), py::arg("huffman_tables") = py::none(),
             py::arg("restart_interval") = py::none(), py::arg("abbreviated") = false,
-            py::arg("tables") = py::none(), py::arg("like") = py::none()
-        )
-        .def_property_readonly(
-            "header",
-            [](const JpegGrammar& self) {
-                if (!self.is_pinned()) return py::bytes();
-                const auto& first = self.pinned.front();
-                return py::bytes(reinterpret_cast<const char*>(first.data()), first.size());
-            },
-            "The bytes forced at the start, up to the end of the first SOS segment; b'' if none are."
+            py::arg("tables") = py::none(), py::arg("pinned") = std::vector<py::bytes>{}
         );
     bind_cursor(m);
     bind_writer(m);
 
     m.def(
         "check_jpeg",
-        [](const GrammarPointer& grammar, const py::buffer& buffer, bool by_push) {
+        [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables, bool by_push) {
             const py::buffer_info info = buffer.request();
             const auto data = bytes_of(info);
+            const GrammarPointer grammar = standard_grammar(abbreviated, tables);
             jpeg::CheckResult result;
             {
                 py::gil_scoped_release release;
@@ -288,39 +297,59 @@ void bind_jpeg(py::module_& m) {
             }
             return py::make_tuple(result.status, result.end_offset, result.trailing_bytes);
         },
-        py::arg("grammar"), py::arg("data"), py::kw_only(), py::arg("by_push") = false,
-        "(status, end offset, trailing bytes) of a whole buffer; by_push is the slow twin."
+        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false, py::arg("tables") = py::none(),
+        py::arg("by_push") = false,
+        "(status, offset just after EOI or of the stop, bytes after EOI); by_push is the slow twin."
     );
     m.def(
-        "read_coefficients", &coefficient_arrays, py::arg("grammar"), py::arg("data"),
-        py::arg("max_bytes") = size_t{1} << 30,
+        "pin_like",
+        [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables) {
+            const py::buffer_info info = buffer.request();
+            const auto data = bytes_of(info);
+            const auto pinned = jpeg::pin_like(standard_grammar(abbreviated, tables), data.data(), data.size());
+            if (!pinned.status) throw UsageError("the sample is not a valid file: " + to_string(pinned.status));
+            std::vector<py::bytes> chunks;
+            for (const auto& chunk : pinned.chunks) chunks.push_back(to_bytes(chunk));
+            return chunks;
+        },
+        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false, py::arg("tables") = py::none(),
+        "What stands outside the entropy-coded data: before, between and after the scans."
+    );
+    m.def(
+        "read_coefficients", &coefficient_arrays, py::arg("data"), py::kw_only(),
+        py::arg("abbreviated") = false, py::arg("tables") = py::none(), py::arg("max_bytes") = size_t{1} << 30,
         "Quantised coefficients: a list of int16 [blocks_high, blocks_wide, 64] in zig-zag order."
     );
     m.def(
-        "count_symbols",
-        [](const GrammarPointer& grammar, const py::buffer& buffer) {
+        "symbol_counts",
+        [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables) {
             const py::buffer_info info = buffer.request();
             const auto data = bytes_of(info);
             jpeg::SymbolCounts counts{};
+            const GrammarPointer grammar = standard_grammar(abbreviated, tables);
             const Status status = jpeg::count_symbols(grammar, data.data(), data.size(), counts);
             if (!status) throw UsageError(to_string(status));
             py::array_t<int64_t> array(std::vector<py::ssize_t>{2, jpeg::kTableSlots, 256});
             std::copy_n(&counts[0][0][0], 2 * jpeg::kTableSlots * 256, array.mutable_data());
             return array;
         },
-        py::arg("grammar"), py::arg("data"), "int64 [2 (dc, ac), 4 (slot), 256 (symbol)]"
+        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false, py::arg("tables") = py::none(),
+        "int64 [2 (dc, ac), 4 (slot), 256 (symbol)]"
     );
     m.def(
         "transcode",
-        [](const GrammarPointer& from, const py::buffer& buffer, const GrammarPointer& to) {
+        [](const py::buffer& buffer, const GrammarPointer& target, bool abbreviated,
+           const std::optional<py::buffer>& tables) {
             const py::buffer_info info = buffer.request();
             const auto data = bytes_of(info);
             std::vector<uint8_t> out;
-            const Status status = jpeg::transcode(from, data.data(), data.size(), to, out);
+            const GrammarPointer source = standard_grammar(abbreviated, tables);
+            const Status status = jpeg::transcode(source, data.data(), data.size(), target, out);
             if (!status) throw UsageError(to_string(status));
-            return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
+            return to_bytes(out);
         },
-        py::arg("source_grammar"), py::arg("data"), py::arg("target_grammar"),
+        py::arg("data"), py::arg("target"), py::kw_only(), py::arg("abbreviated") = false,
+        py::arg("tables") = py::none(),
         "The same coefficients as a stream of another grammar, one that pins its header."
     );
 }

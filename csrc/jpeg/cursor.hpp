@@ -74,6 +74,9 @@ public:
     const JpegGrammar& grammar() const { return *grammar_; }
     bool in_scan() const { return position_.in_scan; }
 
+    /// The cursor after the scan it is in, whatever the scan says; the offset is not kept up.
+    JpegCursor at_scan_end() const;
+
     /// The bit that the shortest known ending takes next.
     bool ending_bit() const;
     /// Takes one bit; false and unchanged where no valid file goes on so. Stuffing, pinned bytes and

@@ -127,17 +127,21 @@ uint64_t JpegCursor::bytes_to_complete() const {
     return n_bytes;
 }
 
+JpegCursor JpegCursor::at_scan_end() const {
+    JpegCursor cursor = *this;
+    Position& p = cursor.position_;
+    cursor.observer_ = nullptr;
+    p.stuffing_due = false;
+    p.bit = 0;
+    p.n_partial = 0;
+    p.partial = 0;
+    p.mcu = plan().n_mcus();
+    cursor.end_interval();
+    return cursor;
+}
+
 uint64_t JpegCursor::bytes_after_scan() const {
-    return plan().bytes_after_scan([this] {
-        JpegCursor cursor = *this;
-        cursor.position_.stuffing_due = false;
-        cursor.position_.bit = 0;
-        cursor.position_.n_partial = 0;
-        cursor.position_.partial = 0;
-        cursor.position_.mcu = plan().n_mcus();
-        cursor.end_interval();
-        return cursor.bytes_to_complete();
-    });
+    return plan().bytes_after_scan([this] { return at_scan_end().bytes_to_complete(); });
 }
 
 /// From a byte boundary inside an interval to the end of the file.

@@ -45,6 +45,19 @@ PinnedChunks pin_like(std::shared_ptr<const JpegGrammar> standard, const uint8_t
     return result;
 }
 
+Status check_pinned(std::shared_ptr<const JpegGrammar> grammar) {
+    JpegCursor cursor(grammar);
+    for (size_t i = 0; i < grammar->pinned.size(); ++i) {
+        for (const uint8_t byte : grammar->pinned[i]) {
+            if (const Status status = cursor.push(byte); !status) return status;
+        }
+        if (cursor.is_complete() && i + 1 == grammar->pinned.size()) return {};
+        if (!cursor.in_scan()) break;
+        cursor = cursor.at_scan_end();
+    }
+    return {.code = Code::kTruncated, .element = cursor.element(), .byte = cursor.offset()};
+}
+
 Status read_tables(const uint8_t* data, size_t n_bytes, Tables& tables) {
     auto grammar = std::make_shared<JpegGrammar>();
     grammar->abbreviated = true;

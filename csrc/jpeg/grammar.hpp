@@ -52,6 +52,9 @@ struct PinnedChunks {
 };
 PinnedChunks pin_like(std::shared_ptr<const JpegGrammar> standard, const uint8_t* data, size_t n_bytes);
 
+/// Whether the pinned chunks of a grammar are the frame of a file: what is wrong with them if not.
+Status check_pinned(std::shared_ptr<const JpegGrammar> grammar);
+
 /// The tables of a table-only stream, or of all tables a whole file defines.
 Status read_tables(const uint8_t* data, size_t n_bytes, Tables& tables);
 
