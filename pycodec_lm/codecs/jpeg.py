@@ -7,12 +7,14 @@ Source: arXiv 2408.08459 and the authors' released script for the form of JPEG-L
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
 from pycodec_lm.errors import CodecLMError, UsageError
+from pycodec_lm.grammar import recode_jpeg
+from pycodec_lm.jpeg_tables import HuffmanTables
 
 __all__ = ["SUBSAMPLINGS", "JpegSettings", "abbreviate", "decode", "encode", "fit", "scan_start"]
 
@@ -61,7 +63,7 @@ class JpegSettings:
 def encode(
     image: Image.Image,
     settings: JpegSettings,
-    huffman_tables: Mapping[tuple[str, int], tuple[Sequence[int], bytes]] | None = None,
+    huffman_tables: HuffmanTables | None = None,
 ) -> bytes:
     """The picture as a whole baseline JPEG file.
 
@@ -94,9 +96,7 @@ def encode(
     data = buffer.getvalue()
     if huffman_tables is None:
         return data
-    from pycodec_lm import recode_jpeg
-
-    return recode_jpeg(data, dict(huffman_tables))
+    return recode_jpeg(data, huffman_tables)
 
 
 def decode(data: bytes) -> Image.Image:
@@ -125,7 +125,7 @@ def abbreviate(data: bytes) -> tuple[bytes, bytes]:
     """
     stream, tables = [bytes((0xFF, _SOI))], [bytes((0xFF, _SOI))]
     end = 2
-    for marker, start, end in _segments(data):  # noqa: B007 - `end` is used after the loop
+    for marker, start, end in _segments(data):
         (tables if marker in (_DQT, _DHT) else stream).append(data[start:end])
     stream.append(data[end:])
     tables.append(bytes((0xFF, _EOI)))

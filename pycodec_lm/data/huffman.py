@@ -14,22 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pycodec_lm.errors import UsageError
+from pycodec_lm.jpeg_tables import HuffmanTable, HuffmanTables, standard_huffman_tables
 
 __all__ = [
     "DESIGNS",
-    "HuffmanTable",
-    "HuffmanTables",
     "aligned_tables",
     "design_tables",
     "legal_symbols",
     "mean_element_bits",
     "one_byte_share",
     "optimal_tables",
-    "standard_tables",
 ]
-
-HuffmanTable = tuple[tuple[int, ...], bytes]
-HuffmanTables = dict[tuple[str, int], HuffmanTable]
 
 _CLASSES = ("dc", "ac")  # Tc 0 and 1
 _MAX_CODE_BITS = 16
@@ -52,22 +47,6 @@ def legal_symbols(table_class: str) -> tuple[int, ...]:
 def amplitude_bits(symbol: int) -> int:
     """How many bits follow the code of `symbol`: SSSS of both classes."""
     return symbol & 15
-
-
-def standard_tables() -> HuffmanTables:
-    """The tables of Annex K.3, which encoders use where nothing better is known."""
-    return {
-        ("dc", 0): ((0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0), bytes(range(12))),  # K.3
-        ("dc", 1): ((0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0), bytes(range(12))),  # K.4
-        ("ac", 0): (
-            (0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125),
-            bytes.fromhex(_TABLE_K5_VALUES),
-        ),
-        ("ac", 1): (
-            (0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119),
-            bytes.fromhex(_TABLE_K6_VALUES),
-        ),
-    }
 
 
 def optimal_tables(counts: NDArray[np.int64], slots: Sequence[int] = (0, 1)) -> HuffmanTables:
@@ -116,7 +95,7 @@ def design_tables(
     if design not in DESIGNS:
         raise UsageError(f"Huffman design '{design}' is not one of {', '.join(DESIGNS)}")
     if design == "standard":
-        return {key: table for key, table in standard_tables().items() if key[1] in slots}
+        return {key: table for key, table in standard_huffman_tables().items() if key[1] in slots}
     if counts is None:
         raise UsageError(f"the Huffman design '{design}' needs symbol counts")
     return (optimal_tables if design == "optimal" else aligned_tables)(counts, slots)
@@ -153,7 +132,7 @@ def _design(
 ) -> HuffmanTables:
     if counts.shape != (2, 4, 256) or counts.min() < 0:
         raise UsageError(f"symbol counts are {counts.shape}, must be (2, 4, 256) and >= 0")
-    tables: HuffmanTables = {}
+    tables: dict[tuple[str, int], HuffmanTable] = {}
     for tc, table_class in enumerate(_CLASSES):
         symbols = legal_symbols(table_class)
         for slot in slots:
@@ -222,20 +201,3 @@ def _aligned_lengths(symbols: Sequence[int], weights: Sequence[int]) -> list[int
         lengths[i] = 8 * int(choices[i, left]) - amplitude_bits(symbols[i])
         left -= _CODE_SPACE >> lengths[i]
     return lengths
-
-
-# Tables K.5 and K.6: HUFFVAL of the AC tables.
-_TABLE_K5_VALUES = (
-    "01020300041105122131410613516107227114328191a1082342b1c11552d1f02433627282090a16"
-    "1718191a25262728292a3435363738393a434445464748494a535455565758595a63646566676869"
-    "6a737475767778797a838485868788898a92939495969798999aa2a3a4a5a6a7a8a9aab2b3b4b5b6"
-    "b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae1e2e3e4e5e6e7e8e9eaf1f2f3f4f5f6f7f8"
-    "f9fa"
-)
-_TABLE_K6_VALUES = (
-    "000102031104052131061241510761711322328108144291a1b1c109233352f0156272d10a162434"
-    "e125f11718191a262728292a35363738393a434445464748494a535455565758595a636465666768"
-    "696a737475767778797a82838485868788898a92939495969798999aa2a3a4a5a6a7a8a9aab2b3b4"
-    "b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae2e3e4e5e6e7e8e9eaf2f3f4f5f6f7f8"
-    "f9fa"
-)
