@@ -88,15 +88,14 @@ class PictureCoder:
             CodecLMError: what came out is not in the grammar.
         """
         data = encode(image, self.settings)
-        verdict = check(data)
-        if not verdict.valid:
-            raise CodecLMError(f"Pillow wrote an invalid file: {verdict.message}")
         stream, tables = abbreviate(data)
         header = self.grammar.header
         if not (stream.startswith(header) and tables.startswith(self._quant_tables)):
             raise CodecLMError("this version of Pillow writes other JPEG headers than expected")
         if self.huffman_tables is not None:
-            stream = transcode(data, self.grammar)
+            stream = transcode(data, self.grammar)  # which checks it as well
+        elif not (verdict := check(data)).valid:
+            raise CodecLMError(f"Pillow wrote an invalid file: {verdict.message}")
         return Sample(stream[len(header) :], len(self.grammar.to_file(stream)))
 
 
