@@ -1,5 +1,7 @@
 #include "jpeg/check.hpp"
 
+#include "jpeg/scan_fast.hpp"
+
 namespace pycodec_lm::jpeg {
 namespace {
 
@@ -23,7 +25,15 @@ CheckResult check_by_push(std::shared_ptr<const JpegGrammar> grammar, const uint
 }
 
 CheckResult check(std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes) {
-    return check_by_push(std::move(grammar), data, n_bytes);
+    JpegCursor cursor(std::move(grammar));
+    Status status;
+    bool was_in_scan = false;
+    for (size_t i = 0; i < n_bytes && status && !cursor.is_complete();) {
+        status = cursor.push(data[i++]);
+        if (cursor.in_scan() && !was_in_scan) i = FastScan::advance(cursor, data, n_bytes, i);
+        was_in_scan = cursor.in_scan();
+    }
+    return result_of(cursor, status, n_bytes);
 }
 
 }  // namespace pycodec_lm::jpeg

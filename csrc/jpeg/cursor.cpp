@@ -7,14 +7,8 @@
 
 namespace pycodec_lm::jpeg {
 
-bool JpegCursor::accept(uint8_t byte) {
-    uint8_t failed_bit = 0;
-    return accept_bits(byte, &failed_bit);
-}
-
 /// Takes the byte whole or not at all.
-bool JpegCursor::accept_bits(uint8_t byte, uint8_t* failed_bit) {
-    *failed_bit = 0;
+bool JpegCursor::accept(uint8_t byte) {
     if (position_.stuffing_due) {
         if (byte != 0) return false;
         position_.stuffing_due = false;
@@ -30,9 +24,10 @@ bool JpegCursor::accept_bits(uint8_t byte, uint8_t* failed_bit) {
     // Inside a scan the header stays; only outside it can a failing byte have changed it.
     std::shared_ptr<const Header> header_before;
     if (!before.in_scan || before.restart_due) header_before = header_;
-    for (int bit = 7; bit >= 0; --bit) {
-        if (take_bit((byte >> bit) & 1)) continue;
-        *failed_bit = static_cast<uint8_t>(7 - bit);
+    for (int n_left = 8; n_left > 0;) {
+        const int n_taken = take_bits(byte & ((1u << n_left) - 1), n_left);
+        n_left -= n_taken;
+        if (n_taken > 0) continue;
         position_ = before;
         if (header_before) header_ = std::move(header_before);
         return false;
@@ -48,9 +43,32 @@ bool JpegCursor::accept_bits(uint8_t byte, uint8_t* failed_bit) {
     return true;
 }
 
+/// take_bit() for as many of the low `n_bits` bits of `bits` as belong to one number, or for one bit.
+/// Returns how many it took; 0 where none could be taken.
+int JpegCursor::take_bits(unsigned bits, int n_bits) {
+    Position& p = position_;
+    if (p.at == Element::kEnd) return 0;
+    if (spelling() != Spelling::kNumber) return take_bit((bits >> (n_bits - 1)) & 1) ? 1 : 0;
+    const int n_missing = field_bits() - p.n_partial;
+    const int n = std::min(n_missing, n_bits);
+    const int n_left = n_missing - n;
+    const uint32_t value = (p.partial << n) | (bits >> (n_bits - n));
+    const uint32_t first = value << n_left;
+    if (p.at != Element::kAcBits && !legal().any_in(first, first | ((1u << n_left) - 1))) return 0;
+    p.bit = static_cast<uint8_t>((p.bit + n) & 7);
+    if (n_left > 0) {
+        p.partial = value;
+        p.n_partial = static_cast<uint8_t>(p.n_partial + n);
+    } else {
+        p.partial = 0;
+        p.n_partial = 0;
+        take(value);
+    }
+    return n;
+}
+
 Status JpegCursor::push(uint8_t byte) {
-    uint8_t failed_bit = 0;
-    if (accept_bits(byte, &failed_bit)) return {};
+    if (accept(byte)) return {};
     Status status;
     if (position_.at == Element::kEnd && !position_.stuffing_due) {
         status = {.code = Code::kAfterEnd, .element = Element::kEnd, .value = byte};

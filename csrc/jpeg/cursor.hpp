@@ -170,7 +170,7 @@ private:
     uint64_t bytes_after_scan() const;
 
     const ScanPlan& plan() const { return *header_->scan; }
-    bool accept_bits(uint8_t byte, uint8_t* failed_bit);
+    int take_bits(unsigned bits, int n_bits);
 
     std::shared_ptr<const JpegGrammar> grammar_;
     std::shared_ptr<const Header> header_;

@@ -112,21 +112,7 @@ bool JpegCursor::take_bit(bool bit) {
         default:
             break;
     }
-    const int n_bits = field_bits();
-    const int n_left = n_bits - p.n_partial - 1;
-    const uint32_t value = (p.partial << 1) | (bit ? 1 : 0);
-    const uint32_t first = value << n_left;
-    if (p.at != Element::kAcBits && !legal().any_in(first, first | ((1u << n_left) - 1))) return false;
-    p.bit = (p.bit + 1) & 7;
-    if (n_left > 0) {
-        p.partial = value;
-        ++p.n_partial;
-    } else {
-        p.partial = 0;
-        p.n_partial = 0;
-        take(value);
-    }
-    return true;
+    return take_bits(bit ? 1 : 0, 1) == 1;
 }
 
 /// The code that this bit starts or goes on with is no code, or all symbols it can still become

@@ -13,20 +13,6 @@ HuffmanTable::HuffmanTable(
     find_cheapest_endings();
     nodes_.reserve(2 * leaves_.size() + 1);
     add_node(0, 0, 0, leaves_.size());
-    for (int k = 0; k < kBlockSize; ++k) {
-        if ((nodes_[0].legal >> k) & 1) {
-            uint16_t best = 0;
-            uint32_t best_cost = kNever;
-            for (size_t i = 0; i < leaves_.size(); ++i) {
-                if (!is_legal(leaves_[i].symbol, k)) continue;
-                if (const uint32_t c = cost(leaves_[i], k); c < best_cost) {
-                    best_cost = c;
-                    best = static_cast<uint16_t>(i);
-                }
-            }
-            cheapest_from_root_[static_cast<size_t>(k)] = best;
-        }
-    }
 }
 
 /// T.81 C.2: Figures C.1 (sizes) and C.2 (codes) in one loop.
@@ -79,53 +65,70 @@ uint32_t HuffmanTable::cost(const Leaf& leaf, int k) const {
 void HuffmanTable::find_cheapest_endings() {
     bits_to_finish_.fill(kNever);
     bits_to_finish_[kBlockSize] = 0;
-    // All symbols of one run lead to the same place: the cheapest of each run is enough.
-    std::array<uint32_t, 17> cheapest_of_run;
-    cheapest_of_run.fill(kNever);
-    uint32_t end_of_block = kNever;
-    uint32_t zero_run = kNever;
-    uint32_t dc = kNever;
-    for (const Leaf& leaf : leaves_) {
-        const uint32_t length = leaf.length_bits;
+    // All symbols of one run lead to the same place, so the cheapest of each run is enough; EOB and
+    // ZRL are ways of their own.
+    struct Way {
+        uint32_t bits = kNever;
+        uint16_t leaf = 0;
+        uint8_t symbol = 0;
+    };
+    constexpr size_t kEob = 16;
+    constexpr size_t kZrl = 17;
+    constexpr size_t kDcWay = 18;
+    std::array<Way, 19> ways;
+    for (size_t i = 0; i < leaves_.size(); ++i) {
+        const uint8_t symbol = leaves_[i].symbol;
+        const int size = class_ == TableClass::kDc ? symbol : size_of(symbol);
+        size_t way = static_cast<size_t>(run_of(symbol));
         if (class_ == TableClass::kDc) {
-            if (leaf.symbol <= kMaxDcCategory) dc = std::min(dc, length + leaf.symbol);
-        } else if (leaf.symbol == kEndOfBlock) {
-            end_of_block = std::min(end_of_block, length);
-        } else if (leaf.symbol == kZeroRunLength) {
-            zero_run = std::min(zero_run, length);
-        } else if (const int size = size_of(leaf.symbol); size >= 1 && size <= kMaxAcSize) {
-            uint32_t& best = cheapest_of_run[static_cast<size_t>(run_of(leaf.symbol))];
-            best = std::min(best, length + static_cast<uint32_t>(size));
+            if (symbol > kMaxDcCategory) continue;
+            way = kDcWay;
+        } else if (symbol == kEndOfBlock) {
+            way = kEob;
+        } else if (symbol == kZeroRunLength) {
+            way = kZrl;
+        } else if (size == 0 || size > kMaxAcSize) {
+            continue;
         }
+        const auto bits = static_cast<uint32_t>(leaves_[i].length_bits + size);
+        if (bits < ways[way].bits) ways[way] = {bits, static_cast<uint16_t>(i), symbol};
     }
     if (class_ == TableClass::kDc) {
-        bits_to_finish_[0] = dc;
+        bits_to_finish_[0] = ways[kDcWay].bits;
+        cheapest_from_root_[0] = ways[kDcWay].leaf;
     } else {
         for (int k = kBlockSize - 1; k >= 1; --k) {
-            uint32_t best = end_of_block;
-            const auto consider = [&](uint32_t own, int next) {
-                const uint32_t rest = bits_to_finish_[static_cast<size_t>(next)];
-                if (own != kNever && rest != kNever) best = std::min(best, own + rest);
-            };
-            for (int run = 0; run < 16 && k + run < kBlockSize; ++run) {
-                consider(cheapest_of_run[static_cast<size_t>(run)], k + run + 1);
+            for (const Way& way : ways) {
+                if (way.bits == kNever || !is_legal(way.symbol, k)) continue;
+                uint32_t& best = bits_to_finish_[static_cast<size_t>(k)];
+                uint16_t& leaf = cheapest_from_root_[static_cast<size_t>(k)];
+                const uint32_t bits =
+                    way.bits + bits_to_finish_[static_cast<size_t>(next_coefficient(way.symbol, k))];
+                if (bits < best || (bits == best && way.leaf < leaf)) {
+                    best = bits;
+                    leaf = way.leaf;
+                }
             }
-            if (k + 16 < kBlockSize) consider(zero_run, k + 16);
-            bits_to_finish_[static_cast<size_t>(k)] = best;
         }
     }
     for (const uint32_t bits : bits_to_finish_) {
         if (bits != kNever) max_bits_to_finish_ = std::max(max_bits_to_finish_, bits);
     }
-    max_bits_to_finish_ += 16 + 15;
+    constexpr uint32_t kLongestCodeAndAmplitude = 16 + 15;
+    max_bits_to_finish_ += kLongestCodeAndAmplitude;
+    for (int k = 0; k < kBlockSize; ++k) {
+        if (bits_to_finish_[static_cast<size_t>(k) + 1] != kNever) finishable_after_ |= uint64_t{1} << k;
+    }
 }
 
+/// is_legal() for all k at once.
 uint64_t HuffmanTable::legal_positions(uint8_t symbol) const {
-    uint64_t positions = 0;
-    for (int k = 0; k < kBlockSize; ++k) {
-        if (is_legal(symbol, k)) positions |= uint64_t{1} << k;
-    }
-    return positions;
+    if (class_ == TableClass::kDc) return symbol <= kMaxDcCategory ? 1 : 0;
+    constexpr uint64_t kAcPositions = ~uint64_t{1};
+    if (symbol == kEndOfBlock) return kAcPositions;
+    if (symbol == kZeroRunLength) return (finishable_after_ << 1 >> 1 >> 15) & kAcPositions;
+    if (size_of(symbol) == 0 || size_of(symbol) > kMaxAcSize) return 0;
+    return (finishable_after_ >> run_of(symbol)) & kAcPositions;
 }
 
 /// Adds the node that stands for the first `length_bits` bits of `code` and all below it.

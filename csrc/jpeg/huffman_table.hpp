@@ -91,6 +91,7 @@ private:
     std::array<uint32_t, kBlockSize + 1> bits_to_finish_;
     std::array<uint16_t, kBlockSize> cheapest_from_root_{};
     uint32_t max_bits_to_finish_ = 0;
+    uint64_t finishable_after_ = 0;  // bit k: the block can be finished from k + 1
 };
 
 }  // namespace pycodec_lm::jpeg
