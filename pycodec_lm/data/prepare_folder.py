@@ -278,7 +278,7 @@ def _windows(job: _Job, file: Path) -> list[Image.Image] | str:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 if image.width * image.height > _MAX_PIXELS:
-                    return f"{image.width} x {image.height} pixels, too large"
+                    return f"more than {_MAX_PIXELS} pixels, too large"
                 if job.n_crops == 1:
                     # Lets libjpeg decode at a half, a quarter or an eighth where that is enough.
                     side = 2 * max(width, height)
@@ -286,6 +286,8 @@ def _windows(job: _Job, file: Path) -> list[Image.Image] | str:
                     return [fit(image, width, height)]
                 rng = random.Random(f"crops {job.seed} {file.as_posix()}")
                 return [_random_window(image, width, height, rng) for _ in range(job.n_crops)]
+    except Image.DecompressionBombError:
+        return f"more than {_MAX_PIXELS} pixels, too large"
     except UnidentifiedImageError:
         return "not a picture that Pillow knows"
     except Exception as error:  # noqa: BLE001 - what Pillow raises for broken files has no common base
