@@ -198,4 +198,4 @@ def fit(
     top = (upright.height - window[1]) * place[1]
     rgb = to_rgb(upright)
     box = (left, top, min(left + window[0], rgb.width), min(top + window[1], rgb.height))
-    return rgb.resize((width, height), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+    return rgb.resize((width, height), Image.Resampling.LANCZOS, box=box)
