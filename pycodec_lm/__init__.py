@@ -27,6 +27,8 @@ from .check import Verdict, check
 from .errors import CodecLMError, InvalidFileError, UsageError
 
 if TYPE_CHECKING:
+    __version__: str
+
     from ._core import (
         BatchGrammarMatcher,
         CompiledGrammar,
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
         JpegCursor,
         JpegWriter,
         Status,
-        __version__,
         allocate_token_bitmask,
         annotate,
         annotate_ids,
@@ -78,7 +79,6 @@ _HOMES = {
         "JpegCursor",
         "JpegWriter",
         "Status",
-        "__version__",
         "allocate_token_bitmask",
         "annotate",
         "annotate_ids",
@@ -94,11 +94,23 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
+    if name == "__version__":
+        value: object = _version()
+    elif name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name], __name__), name)
+    else:
         raise AttributeError(f"module 'pycodec_lm' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_HOME_OF[name], __name__), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("pycodec_lm")
+    except PackageNotFoundError:
+        return "unknown (used from a checkout that is not installed)"
 
 
 def __dir__() -> list[str]:

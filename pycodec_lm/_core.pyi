@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-__version__: str
-
 HuffmanTables = Mapping[tuple[Literal["dc", "ac"], int], tuple[Sequence[int], bytes]]
 
 class Status:

@@ -15,24 +15,26 @@ __all__ = ["MAX_FILE_BYTES", "read_file", "read_stream", "write_file"]
 MAX_FILE_BYTES = 1 << 28
 
 
-def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """Reads a file that is expected to be small.
 
     Raises:
         OSError: it cannot be read.
-        UsageError: it is a folder, or larger than `max_bytes`.
+        UsageError: it is a folder, or larger than `MAX_FILE_BYTES`.
     """
     if Path(path).is_dir():
         raise UsageError(f"{os.fspath(path)} is a folder, not a file")
     with open(path, "rb") as stream:
-        return read_stream(stream, os.fspath(path), max_bytes=max_bytes)
+        return read_stream(stream, os.fspath(path))
 
 
-def read_stream(stream: BinaryIO, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
-    """Reads a stream to its end, but never more than `max_bytes`."""
-    data = stream.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise UsageError(f"{name} is larger than {max_bytes >> 20} MiB, too large to read whole")
+def read_stream(stream: BinaryIO, name: str) -> bytes:
+    """Reads a stream to its end, but never more than `MAX_FILE_BYTES`."""
+    data = stream.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise UsageError(
+            f"{name} is larger than {MAX_FILE_BYTES >> 20} MiB, too large to read whole"
+        )
     return data
 
 

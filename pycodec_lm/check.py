@@ -12,8 +12,6 @@ from .errors import UsageError
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
-    from ._core import Status
-
 __all__ = ["Verdict", "check"]
 
 # Beginnings by which a file that is not a JPEG can be called by its name.
@@ -71,17 +69,15 @@ class Verdict:
 def check(
     source: str | os.PathLike[str] | Buffer,
     *,
-    strict: bool = True,
     abbreviated: bool = False,
-    tables: str | os.PathLike[str] | Buffer = b"",
+    tables: str | os.PathLike[str] | Buffer | None = None,
 ) -> Verdict:
     """Checks one file against its standard, bit by bit.
 
     Args:
         source: a path, or the bytes themselves (`bytes`, `memoryview`, a numpy array of uint8).
-        strict: False also accepts what common decoders accept silently, and says so in the notes.
         abbreviated: True accepts a JPEG stream without its tables (T.81 B.4, B.5).
-        tables: for such a stream, the file or bytes with the tables (a stream of tables only).
+        tables: for such a stream, the path or bytes of the tables (a stream of tables only).
 
     Returns:
         The verdict; a file that is not valid is not an exception.
@@ -93,6 +89,8 @@ def check(
     >>> check(b"\\xff\\xd8\\xff").family
     'truncated'
     """
+    if tables is not None and not abbreviated:
+        raise UsageError("tables are for abbreviated streams: give abbreviated=True too")
     data = _data_of(source)
     name = _format_name(bytes(data[:32]))
     if name != "JPEG":
@@ -100,12 +98,21 @@ def check(
 
     from . import _core
 
-    status, notes, end = _core.check_jpeg(
-        data, strict=strict, abbreviated=abbreviated, tables=_data_of(tables)
+    status, end, n_trailing_bytes = _core.check_jpeg(
+        data, abbreviated=abbreviated, tables=None if tables is None else _data_of(tables)
     )
-    if status.family == "misuse":
-        raise UsageError(status.message)
-    return _verdict(status, notes, end)
+    return Verdict(
+        valid=status.ok,
+        format="jpeg",
+        family=status.family,
+        code=status.code,
+        clause=status.clause,
+        element=status.element,
+        offset=end if status.ok else status.offset,
+        bit=0 if status.ok else status.bit,
+        message=status.message,
+        notes=(f"{n_trailing_bytes} bytes after the end",) if n_trailing_bytes else (),
+    )
 
 
 def _data_of(source: str | os.PathLike[str] | Buffer) -> memoryview:
@@ -150,18 +157,3 @@ def _not_a_jpeg(name: str, head: bytes) -> Verdict:
         message = f"this is not a JPEG: it starts with {head.hex(' ').upper()}, a JPEG with FF D8"
     key = name.lower().replace(" ", "").replace(".", "").replace("-", "") or "unknown"
     return Verdict(False, key, family, code, "", "", 0, 0, f"{message} (byte 0)")
-
-
-def _verdict(status: Status, notes: list[str], end: int) -> Verdict:
-    return Verdict(
-        valid=status.ok,
-        format="jpeg",
-        family=status.family,
-        code=status.code,
-        clause=status.clause,
-        element=status.element,
-        offset=end if status.ok else status.offset,
-        bit=0 if status.ok else status.bit,
-        message=status.message,
-        notes=tuple(notes),
-    )

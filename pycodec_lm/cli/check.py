@@ -32,9 +32,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-q", "--quiet", action="store_true", help="print only what is not valid")
     parser.add_argument("--json", action="store_true", help="print one JSON object a file")
     parser.add_argument(
-        "--lenient", action="store_true", help="accept what common decoders accept silently"
-    )
-    parser.add_argument(
         "--abbreviated", action="store_true", help="accept JPEG streams without their tables"
     )
     parser.add_argument(
@@ -45,14 +42,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Checks the files named."""
-    tables = read_file(args.tables) if args.tables else b""
+    tables = read_file(args.tables) if args.tables else None
     n_invalid = n_unreadable = 0
     for path in _files(args.files, args.recursive):
         try:
             verdict = check(
                 read_stream(sys.stdin.buffer, "standard input") if path == "-" else path,
-                strict=not args.lenient,
-                abbreviated=args.abbreviated or bool(tables),
+                abbreviated=args.abbreviated or tables is not None,
                 tables=tables,
             )
         except (OSError, UsageError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from ._common import fail, print_json, progress
 
 __all__ = ["add_parser"]
 
-# Half a gigabyte of memory while training, and far more than the merges need.
-_MAX_TRAINING_MB = 64
+# A minute or so of training, and more than the merges need.
+_MAX_TRAINING_MB = 16
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train = actions.add_parser(
         "train",
         help="learn one from files",
-        description="Learns merges from the bytes of files, each file taken as one unbroken run.",
+        description="Learns merges from the bytes of files, as they stand.",
     )
     train.add_argument(
         "sources", nargs="+", metavar="FILE", help="a file, or a folder whose files are all read"
@@ -74,7 +75,9 @@ def _train(args: argparse.Namespace) -> int:
         n_bytes += len(samples[-1])
         if n_bytes >= args.max_mb * 1_000_000:
             break
-    tokenizer = ByteTokenizer.train(samples, args.vocab_size)
+    tokenizer = ByteTokenizer.train(
+        samples, args.vocab_size, show_progress=sys.stderr.isatty() and not args.json
+    )
     tokenizer.save(output)
 
     n_tokens = sum(map(len, tokenizer.encode_batch(samples)))
