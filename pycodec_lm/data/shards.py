@@ -380,7 +380,7 @@ class TokenDataset:
             meta.eos_id,
         ):
             raise UsageError(
-                f"{self.folder}: the tokenizer has {tokenizer.vocab_size} tokens and is not the one "
-                f"of {META_FILE}, which has {meta.vocab_size}"
+                f"{self.folder}: the tokenizer has {tokenizer.vocab_size} tokens and is not the "
+                f"one of {META_FILE}, which has {meta.vocab_size}"
             )
         return tokenizer

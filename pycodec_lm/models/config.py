@@ -31,7 +31,7 @@ class TransformerConfig:
     vocab_size: int
     dim: int = 160
     n_layers: int = 5
-    n_heads: int = 5
+    n_heads: int = 4
     n_kv_heads: int | None = None
     ffn_dim: int | None = None
     rope_theta: float = 10000.0

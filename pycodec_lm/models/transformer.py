@@ -68,7 +68,7 @@ class Attention(nn.Module):
         heads = self.qkv(x_BTD).view(batch, n_tokens, -1, self.head_dim)
         n_rotated = self.n_heads + self.kv_heads
         rotated = apply_rope(heads[:, :, :n_rotated], cos, sin)
-        q_BTHN, k_BTKN = rotated.split((self.n_heads, self.kv_heads), dim=2)
+        q_BTHN, k_BTKN = rotated[:, :, : self.n_heads], rotated[:, :, self.n_heads :]
         v_BTKN = heads[:, :, n_rotated:]
         if step is not None:
             q_BTHN = step.pad_queries(q_BTHN)
@@ -81,7 +81,9 @@ class Attention(nn.Module):
             is_causal=step is None,
             enable_gqa=self.n_heads != self.kv_heads,
         )
-        return self.out(y_BHTN[:, :, :n_tokens].transpose(1, 2).reshape(batch, n_tokens, -1))
+        y_BTD = y_BHTN[:, :, :n_tokens].transpose(1, 2).reshape(batch, n_tokens, -1)
+        out: Tensor = self.out(y_BTD)
+        return out
 
 
 class FeedForward(nn.Module):
@@ -94,7 +96,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         gate, up = self.gate_up(x_BTD).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * up)
+        out: Tensor = self.down(F.silu(gate) * up)
+        return out
 
 
 class Block(nn.Module):
@@ -111,7 +114,9 @@ class Block(nn.Module):
     ) -> Tensor:
         y_BTD = self.attention(self.attention_norm(x_BTD), cos, sin, layer_idx, step)
         x_BTD = x_BTD + self.dropout(y_BTD)
-        return x_BTD + self.dropout(self.feed_forward(self.feed_forward_norm(x_BTD)))
+        y_BTD = self.feed_forward(self.feed_forward_norm(x_BTD))
+        out: Tensor = x_BTD + self.dropout(y_BTD)
+        return out
 
 
 class Transformer(nn.Module):
@@ -145,13 +150,14 @@ class Transformer(nn.Module):
             n_rows = sum(n_classes + 1 for _, n_classes in config.conditions)
             self.condition_embedding = nn.Embedding(n_rows, config.dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        blocks = [Block(config) for _ in range(config.n_layers)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = RMSNorm(config.dim, config.norm_eps)
         if not config.tie_embeddings:
             self.head = nn.Linear(config.dim, config.vocab_size, bias=False)
         self._register_constants()
         self.apply(self._init_weights)
-        for block in self.blocks:
+        for block in blocks:
             # Residual branches start small in deep stacks (arXiv 1910.10683, GPT-2's rule).
             for linear in (block.attention.out, block.feed_forward.down):
                 linear.weight.data.mul_((2 * config.n_layers) ** -0.5)
@@ -207,7 +213,8 @@ class Transformer(nn.Module):
                 x_BTD = torch.cat((x_BTD[:, :1] + c_B1D, x_BTD[:, 1:]), dim=1)
             else:
                 x_BTD = x_BTD + c_B1D * (positions_BT == 0)[:, :, None]
-        return self.dropout(x_BTD)
+        out: Tensor = self.dropout(x_BTD)
+        return out
 
     def hidden(
         self,
