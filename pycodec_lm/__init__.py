@@ -41,9 +41,9 @@ if TYPE_CHECKING:
         annotate_ids,
         compile_grammar,
         read_coefficients,
-        recode_jpeg,
         symbol_counts,
     )
+    from .grammar import JpegGrammar, recode_jpeg
     from .tokenizer import ByteTokenizer
     from .tokenizer_info import TokenizerInfo
 
@@ -55,6 +55,7 @@ __all__ = [
     "GrammarMatcher",
     "InvalidFileError",
     "JpegCursor",
+    "JpegGrammar",
     "JpegWriter",
     "Status",
     "TokenizerInfo",
@@ -84,9 +85,9 @@ _HOMES = {
         "annotate_ids",
         "compile_grammar",
         "read_coefficients",
-        "recode_jpeg",
         "symbol_counts",
     ),
+    ".grammar": ("JpegGrammar", "recode_jpeg"),
     ".tokenizer": ("ByteTokenizer",),
     ".tokenizer_info": ("TokenizerInfo",),
 }
