@@ -9,15 +9,11 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from render import SIZE_PX, Renderer, read_emoji
+from render import SETTINGS, Renderer, read_emoji
 
-from pycodec_lm.codecs.jpeg import JpegSettings
 from pycodec_lm.data.huffman import DESIGNS, design_tables, one_byte_share
 from pycodec_lm.data.prepare import Picture, count_symbols, prepare_images
 
-SETTINGS = JpegSettings(
-    width=SIZE_PX, height=SIZE_PX, quality=25, subsampling="4:2:0", restart_interval=0
-)
 # Training pictures of their own seed, enough to know how often each symbol comes.
 _N_COUNTED = 10_000
 

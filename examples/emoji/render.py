@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pycodec_lm.codecs.jpeg import JpegSettings
 from pycodec_lm.errors import UsageError
 
 NAMES_FILE = Path(__file__).with_name("names.txt")
@@ -22,6 +23,9 @@ FONT_FILE = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 UNICODE_FILE = Path("/usr/share/unicode/emoji/emoji-test.txt")
 
 SIZE_PX = 32
+SETTINGS = JpegSettings(
+    width=SIZE_PX, height=SIZE_PX, quality=25, subsampling="4:2:0", restart_interval=0
+)
 # The font's only strike: 109 pixels per em, glyphs of 136 x 128.
 _STRIKE_PX = 109
 _GLYPH_PX = 136
