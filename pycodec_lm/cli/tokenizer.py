@@ -30,10 +30,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train = actions.add_parser(
         "train",
         help="learn one from files",
-        description="Learns merges from the bytes of files, as they stand.",
+        description="Learns merges from the bytes of files, as they stand, or from the samples that"
+        " `prepare` made with tokens of one byte.",
     )
     train.add_argument(
-        "sources", nargs="+", metavar="FILE", help="a file, or a folder whose files are all read"
+        "sources", nargs="+", metavar="SOURCE", help="a file, a folder of files, or a dataset"
     )
     train.add_argument(
         "-o", "--output", required=True, metavar="FILE", help="where to write, e.g. tokenizer.json"
@@ -67,52 +68,62 @@ def _train(args: argparse.Namespace) -> int:
     output = Path(args.output)
     if not output.parent.is_dir():
         fail(f"there is no folder {output.parent} to write {output.name} into")
-    paths = [path for source in args.sources for path in _files(Path(source))]
     samples: list[bytes] = []
     n_bytes = 0
-    for path in progress(paths, "reading", quiet=args.json):
-        samples.append(read_file(path))
-        n_bytes += len(samples[-1])
-        if n_bytes >= args.max_mb * 1_000_000:
+    max_bytes = args.max_mb * 1_000_000
+    sources = (sample for source in args.sources for sample in _samples(Path(source)))
+    for sample in progress(sources, "reading", quiet=args.json):
+        if n_bytes >= max_bytes:
             break
+        samples.append(sample)
+        n_bytes += len(sample)
     tokenizer = ByteTokenizer.train(
         samples, args.vocab_size, show_progress=sys.stderr.isatty() and not args.json
     )
     tokenizer.save(output)
 
     n_tokens = sum(map(len, tokenizer.encode_batch(samples)))
+    is_cut = n_bytes >= max_bytes
     if args.json:
         print_json(
             {
                 "file": str(output),
                 "vocab_size": tokenizer.vocab_size,
                 "n_merges": len(tokenizer.merges),
-                "n_files": len(samples),
-                "n_files_left_out": len(paths) - len(samples),
+                "n_samples": len(samples),
+                "is_cut": is_cut,
                 "n_bytes": n_bytes,
                 "n_tokens": n_tokens,
             }
         )
         return 0
-    left_out = f" ({len(paths) - len(samples)} files left out)" if len(paths) > len(samples) else ""
     print(
-        f"{output}: {tokenizer.vocab_size} tokens from {len(samples)} files{left_out},"
+        f"{output}: {tokenizer.vocab_size} tokens from {len(samples)} samples"
+        f"{f', those after {args.max_mb} MB not read' if is_cut else ''};"
         f" {n_bytes:,} bytes are {n_tokens:,} tokens"
     )
     return 0
 
 
-def _files(source: Path) -> Iterator[Path]:
-    """The file itself, or all files under the folder in the order of their names."""
+def _samples(source: Path) -> Iterator[bytes]:
+    """The bytes of a file, of the files of a folder in the order of their names, or of a dataset."""
     if not source.is_dir():
-        yield source
+        yield read_file(source)
+        return
+    if (source / "meta.json").is_file():
+        from ..data.shards import TokenDataset
+
+        dataset = TokenDataset(source)
+        tokenizer = dataset.tokenizer()
+        for sample in range(len(dataset.train)):
+            yield tokenizer.decode(dataset.train.tokens(sample).tolist())
         return
     n_files = 0
     for folder, subfolders, files in os.walk(source):
         subfolders.sort()
         for file in sorted(files):
             n_files += 1
-            yield Path(folder) / file
+            yield read_file(Path(folder) / file)
     if not n_files:
         fail(f"there is no file in the folder {source}")
 

@@ -225,7 +225,7 @@ def test_tokenizer_is_trained_and_shown(
     output = tmp_path / "tokenizer.json"
     arguments = ["tokenizer", "train", str(photo), "-o", str(output), "--vocab-size", "280"]
     assert cli.main(arguments) == 0
-    assert capsys.readouterr().out.startswith(f"{output}: 280 tokens from 1 files, ")
+    assert capsys.readouterr().out.startswith(f"{output}: 280 tokens from 1 samples; ")
     assert cli.main(["tokenizer", "show", "--json", str(output)]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["vocab_size"], shown["eos_id"]) == (280, 279)
@@ -244,7 +244,19 @@ def test_tokenizer_reads_folders_and_stops_at_the_limit(
     arguments = ["tokenizer", "train", str(folder), "-o", str(output), "--max-mb", "1", "--json"]
     assert cli.main(arguments) == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["n_files"], result["n_files_left_out"]) == (2, 2)
+    assert (result["n_samples"], result["n_bytes"], result["is_cut"]) == (2, 1_600_000, True)
+
+
+def test_tokenizer_learns_from_a_dataset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures, data, output = tmp_path / "pictures", tmp_path / "data", tmp_path / "tokenizer.json"
+    pictures.mkdir()
+    for i in range(4):
+        (pictures / f"{i}.jpg").write_bytes(jpeg(quality=20 * i + 20))
+    assert cli.main(["prepare", str(pictures), "-o", str(data), "--size", "16", "-q"]) == 0
+    assert cli.main(["tokenizer", "train", str(data), "-o", str(output)]) == 0
+    assert "tokens from 3 samples; " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("case", ["missing file", "empty folder", "small vocabulary", "no folder"])
