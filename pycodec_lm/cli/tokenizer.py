@@ -106,7 +106,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _samples(source: Path) -> Iterator[bytes]:
-    """The bytes of a file, of the files of a folder in the order of their names, or of a dataset."""
+    """The bytes of a file, of the files of a folder in the order of names, or of a dataset."""
     if not source.is_dir():
         yield read_file(source)
         return
