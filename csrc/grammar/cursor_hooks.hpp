@@ -1,0 +1,120 @@
+// What a cursor may offer beside its contract (grammar/cursor.hpp) so that masks and budgets are
+// fast. Each hook is optional; without it the engine takes the slow way, which is what the hook is
+// tested against.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "grammar/cursor.hpp"
+
+namespace pycodec_lm {
+
+/// A part of a cursor's state, by value: equal keys are equal parts.
+struct StateKey {
+    uint64_t high = 0;
+    uint64_t low = 0;
+
+    friend bool operator==(const StateKey&, const StateKey&) = default;
+};
+
+struct StateKeyHash {
+    size_t operator()(const StateKey& key) const {
+        // Two rounds of the finaliser of MurmurHash3: keys are packed fields, not random bits.
+        uint64_t x = key.low ^ (key.high * 0x9E3779B97F4A7C15u);
+        x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCDu;
+        x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53u;
+        return static_cast<size_t>(x ^ (x >> 33));
+    }
+};
+
+/// The values of a counter for which something holds; first > last when there are none.
+struct CounterRange {
+    int32_t first = std::numeric_limits<int32_t>::min();
+    int32_t last = std::numeric_limits<int32_t>::max();
+
+    constexpr bool contains(int32_t value) const { return first <= value && value <= last; }
+    constexpr bool is_everything() const { return *this == CounterRange{}; }
+    constexpr void narrow(int32_t least, int32_t most) {
+        if (least > first) first = least;
+        if (most < last) last = most;
+    }
+    friend constexpr bool operator==(const CounterRange&, const CounterRange&) = default;
+};
+
+/// Masks shared by states that differ in a few counters only.
+///  - local_key(n): two states with equal keys accept the same strings of up to n bytes, as far as
+///    their counters let them; none where this state has nothing to share.
+///  - counters(): the numbers that the key leaves out.
+///  - walker(): walks for all values of the counters at once. Its accept() says whether some values
+///    allow the bytes so far (a rejecting accept() need not leave it usable), and its ranges()
+///    which.
+/// A cursor with key k accepts a string s iff the walker of any cursor with key k accepts s and
+/// then every counter of the cursor lies in its range.
+template <class C>
+concept SharesMasks =
+    GrammarCursor<C> &&
+    requires(const C& cursor, typename C::Walker walker, uint64_t n, uint8_t byte) {
+        { cursor.local_key(n) } -> std::same_as<std::optional<StateKey>>;
+        { cursor.counters() } -> std::same_as<std::array<int32_t, C::kCounters>>;
+        { cursor.walker() } -> std::same_as<typename C::Walker>;
+        { walker.accept(byte) } -> std::same_as<bool>;
+        {
+            std::as_const(walker).ranges()
+        } -> std::convertible_to<std::array<CounterRange, C::kCounters>>;
+        requires std::copyable<typename C::Walker>;
+    };
+
+/// ending_bound(n): no state within n more bytes has a longer bytes_to_complete(); UINT64_MAX where
+/// no bound is known.
+template <class C>
+concept BoundsEndings = requires(const C& cursor, uint64_t n) {
+    { cursor.ending_bound(n) } -> std::same_as<uint64_t>;
+};
+
+/// ending_key(): states with equal keys have equal complete(); none where that is not known.
+template <class C>
+concept NamesEndings = requires(const C& cursor) {
+    { cursor.ending_key() } -> std::same_as<std::optional<StateKey>>;
+};
+
+template <GrammarCursor C>
+uint64_t ending_bound(const C& cursor, uint64_t n_bytes) {
+    if constexpr (BoundsEndings<C>) return cursor.ending_bound(n_bytes);
+    return n_bytes == 0 ? cursor.bytes_to_complete() : std::numeric_limits<uint64_t>::max();
+}
+
+template <GrammarCursor C>
+std::optional<StateKey> ending_key(const C& cursor) {
+    if constexpr (NamesEndings<C>) return cursor.ending_key();
+    return std::nullopt;
+}
+
+/// The one byte that can come next, if it is only one. The cursor must not be complete. `scratch`
+/// is any cursor; it is overwritten.
+template <GrammarCursor C>
+std::optional<uint8_t> forced_byte(const C& cursor, C& scratch) {
+    if constexpr (requires {
+                      { cursor.forced_byte() } -> std::same_as<std::optional<uint8_t>>;
+                  }) {
+        return cursor.forced_byte();
+    }
+    std::vector<uint8_t> ending;
+    cursor.complete(ending, 1);
+    // One byte is known; look for a second. A state that has one tends to have many, so far-apart
+    // bytes come first. A rejected byte changes nothing, so one copy serves for all.
+    scratch = cursor;
+    for (unsigned i = 1; i < 256; ++i) {
+        unsigned flips = 0;  // the bits of i reversed
+        for (unsigned bit = 0; bit < 8; ++bit) flips |= ((i >> bit) & 1) << (7 - bit);
+        if (scratch.accept(static_cast<uint8_t>(ending[0] ^ flips))) return std::nullopt;
+    }
+    return ending[0];
+}
+
+}  // namespace pycodec_lm
