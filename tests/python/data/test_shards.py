@@ -89,9 +89,7 @@ def test_condition_numbers_and_no_conditions(tmp_path: Path) -> None:
         (([1], (0,)), "do not fit"),
     ],
 )
-def test_bad_samples_are_refused(
-    tmp_path: Path, arguments: tuple[object, ...], word: str
-) -> None:
+def test_bad_samples_are_refused(tmp_path: Path, arguments: tuple[object, ...], word: str) -> None:
     writer = ShardWriter(tmp_path / "set", META)
     with pytest.raises(UsageError, match=word):
         writer.add(*arguments)
@@ -104,11 +102,13 @@ def test_bad_samples_are_refused(
 
 
 def test_an_exception_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="disk on fire"), ShardWriter(
-        tmp_path / "set", META
-    ) as writer:
-        writer.add([1])
-        raise RuntimeError("disk on fire")
+    def fail_half_way() -> None:
+        with ShardWriter(tmp_path / "set", META) as writer:
+            writer.add([1])
+            raise RuntimeError("disk on fire")
+
+    with pytest.raises(RuntimeError, match="disk on fire"):
+        fail_half_way()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -127,7 +127,7 @@ def test_missing_weights(folder: Path) -> None:
 def test_weights_of_another_shape(folder: Path) -> None:
     model = json.loads((folder / "config.json").read_text())["model"]
     edit_config(folder, model=model | {"ffn_dim": 48})
-    with pytest.raises(UsageError, match="'blocks.0.feed_forward"):
+    with pytest.raises(UsageError, match=r"'blocks\.0\.feed_forward"):
         load_checkpoint(folder)
 
 
