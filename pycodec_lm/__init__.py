@@ -21,6 +21,14 @@ if PathFinder.find_spec("_core", __path__) is None:
 
     __path__ = extend_path(__path__, __name__)
 
+try:
+    from . import _core as _core
+except ImportError as error:
+    raise ImportError(
+        f"the compiled part of pycodec_lm does not load ({error}): run `python -m pip install .` in"
+        " the checkout"
+    ) from error
+
 # Not lazily, because the function has the name of its module: importing the module later would put
 # the module in the function's place.
 from .check import Verdict, check

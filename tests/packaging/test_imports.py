@@ -1,6 +1,7 @@
 """Importing the package is cheap, and checking needs no torch."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -24,11 +25,14 @@ BLOCK = f"""
 """
 
 
-def run_python(code: str) -> str:
+PACKAGE = Path(pycodec_lm.__file__).parent
+
+
+def run_python(code: str, path: str = str(PACKAGE.parent)) -> str:
     """Runs `code` in a fresh interpreter that imports the same package as this one."""
     result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env=os.environ | {"PYTHONPATH": str(Path(pycodec_lm.__file__).parents[1])},
+        [sys.executable, "-P", "-c", textwrap.dedent(code)],
+        env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=60,
@@ -118,3 +122,41 @@ def test_check_stays_the_function_after_its_module_was_imported() -> None:
         """
     )
     assert out == "True\n"
+
+
+def copy_package(folder: Path, *, with_core: bool) -> Path:
+    skipped = ["__pycache__"] if with_core else ["__pycache__", "_core.*"]
+    shutil.copytree(PACKAGE, folder / "pycodec_lm", ignore=shutil.ignore_patterns(*skipped))
+    if with_core:
+        shutil.copy(str(pycodec_lm._core.__file__), folder / "pycodec_lm")
+    return folder
+
+
+def test_checkout_uses_the_compiled_part_of_the_installed_package(tmp_path: Path) -> None:
+    checkout = copy_package(tmp_path / "checkout", with_core=False)
+    installed = copy_package(tmp_path / "installed", with_core=True)
+    out = run_python(
+        """
+        import pycodec_lm as pcl
+        from pycodec_lm import _core, grammar
+        print(pcl.__file__, grammar.__file__, _core.__file__, sep="\\n")
+        """,
+        path=os.pathsep.join([str(checkout), str(installed)]),
+    )
+    package, grammar, core = map(Path, out.splitlines())
+    assert package.parents[1] == grammar.parents[1] == checkout
+    assert core.parents[1] == installed
+
+
+def test_missing_compiled_part_says_what_to_do(tmp_path: Path) -> None:
+    checkout = copy_package(tmp_path, with_core=False)
+    result = subprocess.run(
+        # Without site-packages, where another copy may be installed.
+        [sys.executable, "-P", "-S", "-c", "import pycodec_lm"],
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "run `python -m pip install .` in the checkout" in result.stderr.splitlines()[-1]

@@ -34,7 +34,7 @@ def photo(tmp_path: Path) -> Path:
 def run(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Runs the command in a process of its own, with the package that this process uses."""
     return subprocess.run(
-        [sys.executable, "-m", "pycodec_lm", *map(str, arguments)],
+        [sys.executable, "-P", "-m", "pycodec_lm", *map(str, arguments)],
         input=stdin,
         env=os.environ | {"PYTHONPATH": str(Path(pcl.__file__).parents[1])},
         capture_output=True,
@@ -63,7 +63,7 @@ def test_help_imports_no_command() -> None:
         "print([m for m in sys.modules if m.startswith('pycodec_lm.cli.')], file=sys.stderr)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         env=os.environ | {"PYTHONPATH": str(Path(pcl.__file__).parents[1])},
         capture_output=True,
         text=True,
@@ -279,7 +279,7 @@ def test_tokenizer_misuse_leaves_nothing_behind(
 
 def test_reader_that_goes_away_is_not_an_error(photo: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "pycodec_lm", "check", *[str(photo)] * 5000],
+        [sys.executable, "-P", "-m", "pycodec_lm", "check", *[str(photo)] * 5000],
         env=os.environ | {"PYTHONPATH": str(Path(pcl.__file__).parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
