@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -276,7 +276,7 @@ def _windows(job: _Job, file: Path) -> list[Image.Image] | str:
         with warnings.catch_warnings():
             # Pillow warns of oddities in files, and of sizes that are judged here.
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(path, formats=_formats()) as image:
                 if image.width * image.height > _MAX_PIXELS:
                     return f"more than {_MAX_PIXELS} pixels, too large"
                 if job.n_crops == 1:
@@ -292,6 +292,13 @@ def _windows(job: _Job, file: Path) -> list[Image.Image] | str:
         return "not a picture that Pillow knows"
     except Exception as error:  # noqa: BLE001 - what Pillow raises for broken files has no common base
         return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """What Pillow reads by itself: an EPS file is a program, which it hands to Ghostscript."""
+    Image.init()
+    return tuple(name for name in Image.ID if name != "EPS")
 
 
 def _random_window(image: Image.Image, width: int, height: int, rng: random.Random) -> Image.Image:

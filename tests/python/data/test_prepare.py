@@ -196,6 +196,10 @@ def add_broken_files(folder):
         "empty.png": (b"", "not a picture that Pillow knows"),
         "readme.txt": (b"Pictures of cats.\n", "not a picture that Pillow knows"),
         "random.jpg": (np.random.default_rng(1).bytes(5000), "not a picture that Pillow knows"),
+        "program.eps": (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
+            "not a picture that Pillow knows",
+        ),
         "short.jpg": (whole.getvalue()[:700], "truncated"),
         "huge.png": (lying_png(65535, 65535), "more than 100000000 pixels"),
         "large.png": (lying_png(12000, 12000), "more than 100000000 pixels"),
@@ -300,7 +304,7 @@ def test_command_says_what_came_of_it(folder, tmp_path, capsys):
         "--huffman", "aligned", "--conditions", "folder",
     )  # fmt: skip
     assert status == 0
-    assert "12 pictures, 7 files skipped; 11 training and 1 validation samples" in out
+    assert "12 pictures, 8 files skipped; 11 training and 1 validation samples" in out
     assert "of the syntax elements fill one byte" in out
     assert err.count("\n") == len(reasons)
     assert all(f"skipped {folder / name}: " in err for name in reasons)
