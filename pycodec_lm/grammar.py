@@ -176,15 +176,16 @@ class JpegGrammar(_core.JpegGrammar):
             huffman_tables = {
                 key: table for key, table in standard_huffman_tables().items() if key[1] < min(n, 2)
             }
-        chroma_slot = {"quant": min(1, len(quant_tables) - 1), "huffman": int(("dc", 1) in huffman_tables)}
+        chroma_slot = {
+            "quant": min(1, len(quant_tables) - 1),
+            "huffman": int(("dc", 1) in huffman_tables),
+        }
         frame = b"".join(
             bytes((i + 1, h << 4 | v, chroma_slot["quant"] if i else 0))
             for i, (h, v) in enumerate(sampling)
         )
         frame_head = b"\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big") + bytes((n,))
-        scan = b"".join(
-            bytes((i + 1, chroma_slot["huffman"] * 0x11 if i else 0)) for i in range(n)
-        )
+        scan = b"".join(bytes((i + 1, chroma_slot["huffman"] * 0x11 if i else 0)) for i in range(n))
         header = _SOI + _segment(_APP0, _JFIF) + _segment(_SOF0, frame_head + frame)
         if restart_interval:
             header += _segment(_DRI, restart_interval.to_bytes(2, "big"))
@@ -273,9 +274,7 @@ class JpegGrammar(_core.JpegGrammar):
         return JpegGrammar.deserialize, (self.serialize(),)
 
 
-def recode_jpeg(
-    data: Buffer, huffman_tables: Mapping[tuple[str, int], HuffmanTable]
-) -> bytes:
+def recode_jpeg(data: Buffer, huffman_tables: Mapping[tuple[str, int], HuffmanTable]) -> bytes:
     """The same coefficients with other Huffman tables: a lossless change of the file.
 
     Args:
