@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     __version__: str
 
     from ._core import (
+        ANNOTATION_SIZES,
         BatchGrammarMatcher,
         CompiledGrammar,
         GrammarMatcher,
@@ -51,15 +52,19 @@ if TYPE_CHECKING:
         read_coefficients,
         symbol_counts,
     )
+    from .generation import GeneratedFile, generate, iter_files
     from .grammar import JpegGrammar, recode_jpeg
+    from .ops import apply_token_bitmask_inplace
     from .tokenizer import ByteTokenizer
     from .tokenizer_info import TokenizerInfo
 
 __all__ = [
+    "ANNOTATION_SIZES",
     "BatchGrammarMatcher",
     "ByteTokenizer",
     "CodecLMError",
     "CompiledGrammar",
+    "GeneratedFile",
     "GrammarMatcher",
     "InvalidFileError",
     "JpegCursor",
@@ -73,8 +78,11 @@ __all__ = [
     "allocate_token_bitmask",
     "annotate",
     "annotate_ids",
+    "apply_token_bitmask_inplace",
     "check",
     "compile_grammar",
+    "generate",
+    "iter_files",
     "read_coefficients",
     "recode_jpeg",
     "symbol_counts",
@@ -82,6 +90,7 @@ __all__ = [
 
 _HOMES = {
     "._core": (
+        "ANNOTATION_SIZES",
         "BatchGrammarMatcher",
         "CompiledGrammar",
         "GrammarMatcher",
@@ -95,6 +104,8 @@ _HOMES = {
         "read_coefficients",
         "symbol_counts",
     ),
+    ".generation": ("GeneratedFile", "generate", "iter_files"),
+    ".ops": ("apply_token_bitmask_inplace",),
     ".grammar": ("JpegGrammar", "recode_jpeg"),
     ".tokenizer": ("ByteTokenizer",),
     ".tokenizer_info": ("TokenizerInfo",),

@@ -172,6 +172,7 @@ class ByteTokenizer:
             self.encoded_vocab,
             stop_token_ids=[self.eos_id],
             special_token_ids=[self.pad_id, self.bos_id],
+            merges=self.merges,
         )
 
     @property

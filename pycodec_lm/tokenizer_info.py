@@ -22,6 +22,9 @@ class TokenizerInfo(_TokenizerInfo):
         encoded_vocab: the bytes of each token, by id.
         stop_token_ids: the tokens that end a file, allowed exactly when it is complete.
         special_token_ids: tokens that never stand in a file, such as <pad>.
+        merges: the pairs of byte strings that a BPE tokenizer joins, in the order in which they
+            were learned. Forced bytes are then spelled as it would spell them, else by the longest
+            match.
 
     >>> info = TokenizerInfo([bytes([b]) for b in range(256)] + [b""], stop_token_ids=[256])
     >>> info.vocab_size
@@ -61,4 +64,9 @@ class TokenizerInfo(_TokenizerInfo):
             ]
         except ValueError as error:
             raise UsageError(f"{name}: the token {error}") from None
-        return cls(encoded_vocab, stop_token_ids=stop_ids, special_token_ids=sorted(special_ids))
+        return cls(
+            encoded_vocab,
+            stop_token_ids=stop_ids,
+            special_token_ids=sorted(special_ids),
+            merges=content.merges,
+        )
