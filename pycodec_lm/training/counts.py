@@ -24,7 +24,7 @@ __all__ = ["CountTable"]
 
 # Annotation columns of the levels, coarse to fine: component, coefficient index, block in MCU, MCU.
 _LEVELS: tuple[tuple[int, ...], ...] = ((), (1, 5), (1, 5, 2), (1, 5, 2, 3, 4))
-_WEIGHTS = tuple(2.0**power for power in range(-4, 11))
+_WEIGHTS = tuple(2.0**power for power in range(-4, 15))
 # Finer levels whose dense table would be larger are left out (256 MiB of counts).
 _MAX_CELLS = 1 << 26
 _CHUNK = 8192
