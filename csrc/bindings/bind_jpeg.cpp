@@ -284,6 +284,7 @@ void bind_jpeg(py::module_& m) {
     bind_cursor(m);
     bind_writer(m);
 
+    m.attr("ANNOTATION_SIZES") = py::tuple(py::cast(kAnnotationSizes));
     m.def(
         "check_jpeg",
         [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables, bool by_push) {

@@ -8,10 +8,12 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "grammar/cursor.hpp"
+#include "grammar/cursor_hooks.hpp"
 #include "grammar/status.hpp"
 #include "grammar/value_set.hpp"
 #include "jpeg/grammar.hpp"
@@ -56,6 +58,14 @@ public:
     /// An upper bound of bytes_to_complete() after accepting at most `n_bytes` more bytes;
     /// UINT64_MAX where none is known (the header can still ask for a picture of any size).
     uint64_t ending_bound(uint64_t n_bytes) const;
+
+    // The hooks of grammar/cursor_hooks.hpp. The counters are the DC predictors.
+    class Walker;
+    static constexpr size_t kCounters = kMaxComponents;
+    std::optional<StateKey> local_key(uint64_t n_bytes) const;
+    std::array<int32_t, kCounters> counters() const;
+    Walker walker() const;
+    std::optional<uint8_t> forced_byte() const;
 
     // Fields, for the writer and the inspector. Between fields every bit belongs to the next one.
     Element element() const { return position_.at; }
@@ -122,6 +132,10 @@ private:
         uint8_t symbol = 0;
         uint8_t restart_number = 0;
         Predictors predictors{};
+        // A Walker's: predictors are differences from an unknown start, and have been between these.
+        bool predictors_are_relative = false;
+        Predictors lowest{};
+        Predictors highest{};
     };
 
     /// What a segment has said before it ends.
@@ -179,6 +193,20 @@ private:
     ScanObserver* observer_ = nullptr;
 };
 
+/// A cursor that does not know the DC predictors it started with, and notes for which it could have
+/// come so far.
+class JpegCursor::Walker {
+public:
+    explicit Walker(const JpegCursor& cursor);
+    bool accept(uint8_t byte);
+    std::array<CounterRange, kCounters> ranges() const;
+
+private:
+    JpegCursor cursor_;
+};
+
 static_assert(GrammarCursor<JpegCursor>);
+static_assert(SharesMasks<JpegCursor>);
+static_assert(BoundsEndings<JpegCursor>);
 
 }  // namespace pycodec_lm::jpeg

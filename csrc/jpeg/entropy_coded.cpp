@@ -1,6 +1,7 @@
 // Entropy-coded data of sequential scans, bit by bit: T.81 F.2.2 and, for intervals, B.2.1.
+#include <algorithm>
+
 #include "jpeg/cursor.hpp"
-#include "jpeg/markers.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -64,8 +65,13 @@ void JpegCursor::take_amplitude(uint32_t bits) {
     const auto raw = static_cast<int>(bits);
     const int value = size == 0 || raw >> (size - 1) ? raw : raw - (1 << size) + 1;
     if (is_dc) {
-        int16_t& predictor = p.predictors[static_cast<size_t>(plan().component_of_block(p.block))];
+        const auto component = static_cast<size_t>(plan().component_of_block(p.block));
+        int16_t& predictor = p.predictors[component];
         predictor = static_cast<int16_t>(predictor + value);
+        if (p.predictors_are_relative) {
+            p.lowest[component] = std::min(p.lowest[component], predictor);
+            p.highest[component] = std::max(p.highest[component], predictor);
+        }
         if (observer_ != nullptr) observer_->dc(plan(), p.block, p.mcu, p.symbol, predictor);
     } else if (observer_ != nullptr) {
         observer_->ac(plan(), p.block, p.mcu, p.k, p.symbol, value);

@@ -9,6 +9,7 @@
 
 #include "grammar/status.hpp"
 #include "jpeg/header.hpp"
+#include "jpeg/scan_plan.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -36,6 +37,9 @@ struct JpegGrammar {
     /// All bytes outside entropy-coded data, when they are given: chunk 0 ends with the first SOS
     /// segment, chunk i is what stands after scan i, the last one ends with EOI.
     std::vector<std::vector<uint8_t>> pinned;
+
+    /// Shared by all cursors of the grammar.
+    std::shared_ptr<ScanIds> scan_ids = std::make_shared<ScanIds>();
 
     bool fixes_quantization() const;
     bool fixes_huffman() const;

@@ -392,6 +392,7 @@ ValueSet JpegCursor::legal_dc_bits() const {
     const int size = position_.symbol;
     const int half = 1 << (size - 1);
     const int all_ones = 2 * half - 1;
+    if (position_.predictors_are_relative) return {0, static_cast<uint32_t>(all_ones)};
     const int last_positive = std::min(all_ones, kMaxDc - predictor());
     const int first_negative = std::max(0, kMinDc - predictor() + all_ones);
     ValueSet set;

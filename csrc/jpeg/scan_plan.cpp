@@ -24,7 +24,8 @@ ScanPlan::ScanPlan(
     const Frame& frame,
     const Tables& tables,
     std::vector<ScanComponent> components,
-    uint16_t restart_interval_mcus
+    uint16_t restart_interval_mcus,
+    ScanIds* ids
 )
     : components_(std::move(components)), restart_interval_mcus_(restart_interval_mcus) {
     const auto h_max = static_cast<uint32_t>(frame.max_horizontal_sampling());
@@ -55,6 +56,31 @@ ScanPlan::ScanPlan(
         mcus_high = divide_up(divide_up(frame.height_px * uint32_t{only.vertical_sampling}, v_max), 8);
     }
     n_mcus_ = mcus_wide_ * mcus_high;
+    if (ids != nullptr) id_ = ids->id_of(describe());
+}
+
+uint16_t ScanIds::id_of(const std::string& description) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = ids_.find(description); found != ids_.end()) return found->second;
+    if (ids_.size() >= kMaxIds) return kNone;
+    const auto id = static_cast<uint16_t>(ids_.size() + 1);
+    ids_.emplace(description, id);
+    return id;
+}
+
+/// All that decides, beside the place in the scan, what its bits may be.
+std::string ScanPlan::describe() const {
+    std::string text = std::to_string(restart_interval_mcus_);
+    for (const ScanComponent& c : components_) {
+        text.push_back(static_cast<char>(c.horizontal_blocks * c.vertical_blocks));
+        for (const HuffmanTable* table : {c.dc.get(), c.ac.get()}) {
+            text.append(table->bits().begin(), table->bits().end());
+            for (const HuffmanTable::Leaf& leaf : table->leaves()) {
+                text.push_back(static_cast<char>(leaf.symbol));
+            }
+        }
+    }
+    return text;
 }
 
 uint32_t ScanPlan::interval_length_mcus(uint32_t first_mcu) const {

@@ -7,6 +7,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "jpeg/header.hpp"
@@ -48,10 +50,28 @@ struct BytePhase {
     }
 };
 
+/// Small numbers for what scans have in common, so that scans that are coded alike can share masks:
+/// equal ids mean equal tables, blocks and restart intervals. Bounded; safe to use from many threads.
+class ScanIds {
+public:
+    static constexpr uint16_t kNone = 0;
+
+    uint16_t id_of(const std::string& description);
+
+private:
+    static constexpr size_t kMaxIds = 4096;
+
+    std::mutex mutex_;
+    std::unordered_map<std::string, uint16_t> ids_;
+};
+
 class ScanPlan {
 public:
     ScanPlan(const Frame& frame, const Tables& tables, std::vector<ScanComponent> components,
-             uint16_t restart_interval_mcus);
+             uint16_t restart_interval_mcus, ScanIds* ids);
+
+    /// ScanIds::kNone where the scan has none.
+    uint16_t id() const { return id_; }
 
     int n_components() const { return static_cast<int>(components_.size()); }
     const ScanComponent& component(int index) const { return components_[static_cast<size_t>(index)]; }
@@ -100,6 +120,7 @@ private:
 
     const Ending& ending() const;
     void build_ending(Ending& ending) const;
+    std::string describe() const;
     Step cheapest_mcu(unsigned parities, uint32_t* n_bits) const;
     unsigned parities_of(const Predictors& predictors) const;
 
@@ -112,6 +133,7 @@ private:
     uint32_t mcus_wide_ = 0;
     uint16_t restart_interval_mcus_ = 0;
     uint32_t max_mcu_bits_ = 0;
+    uint16_t id_ = ScanIds::kNone;
 
     mutable std::once_flag ending_once_;
     mutable Ending ending_;

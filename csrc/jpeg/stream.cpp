@@ -92,6 +92,7 @@ void JpegCursor::take_marker(uint8_t code) {
         p.restart_number = (p.restart_number + 1) & 7;
         p.interval_left_mcus = plan().interval_length_mcus(p.mcu);
         p.predictors = {};
+        p.predictors_are_relative = false;  // from here on they are known
         return begin_block();
     }
     p.marker = code;
@@ -200,7 +201,8 @@ void JpegCursor::begin_scan() {
     }
     ++header->n_scans;
     header->scan = std::make_shared<const ScanPlan>(
-        before.frame, before.tables, std::move(components), before.restart_interval_mcus
+        before.frame, before.tables, std::move(components), before.restart_interval_mcus,
+        grammar_->scan_ids.get()
     );
     header_ = std::move(header);
     p.in_scan = true;

@@ -1,0 +1,125 @@
+// Which states of a scan accept the same bytes: the hooks of grammar/cursor_hooks.hpp.
+#include <algorithm>
+
+#include "jpeg/cursor.hpp"
+
+namespace pycodec_lm::jpeg {
+namespace {
+
+/// Packs fields into 128 bits, lowest first.
+class KeyPacker {
+public:
+    void add(uint64_t value, unsigned n_bits) {
+        uint64_t& word = n_used_ + n_bits <= 64 ? key_.low : key_.high;
+        const unsigned shift = n_used_ + n_bits <= 64 ? n_used_ : n_used_high_;
+        word |= value << shift;
+        (n_used_ + n_bits <= 64 ? n_used_ : n_used_high_) += n_bits;
+    }
+    const StateKey& key() const { return key_; }
+
+private:
+    StateKey key_;
+    unsigned n_used_ = 0;
+    unsigned n_used_high_ = 0;
+};
+
+constexpr uint64_t kFar = 0xFFFF;  // more MCUs than can be reached
+
+}  // namespace
+
+std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
+    const Position& p = position_;
+    if (!p.in_scan || plan().id() == ScanIds::kNone) return std::nullopt;
+    // MCUs that the bytes can touch: the one begun, and as many of the cheapest as fit.
+    const uint64_t reach = 8 * n_bytes / plan().cheapest_mcu_bits() + 2;
+    if (reach >= kFar) return std::nullopt;
+    uint64_t interval_left = p.restart_due ? 0 : p.interval_left_mcus;
+    uint64_t after_interval = plan().n_mcus() - p.mcu - interval_left;
+    uint8_t restart_number = p.restart_number;
+    if (interval_left > reach) {
+        interval_left = kFar;
+        after_interval = kFar;
+        restart_number = 0;
+    } else if (after_interval > reach) {
+        after_interval = kFar;
+    } else if (!header_->is_fully_coded()) {
+        return std::nullopt;  // the scan may end, and much may follow it
+    }
+    KeyPacker packer;
+    packer.add(plan().id(), 16);
+    packer.add(static_cast<uint64_t>(p.at), 8);
+    packer.add(p.block, 4);
+    packer.add(p.k, 7);
+    packer.add(p.n_partial, 5);
+    packer.add(p.symbol, 8);
+    packer.add(p.stuffing_due ? 1 : 0, 1);
+    packer.add(restart_number, 3);
+    packer.add(interval_left, 16);
+    packer.add(after_interval, 16);
+    packer.add(p.partial, 16);
+    packer.add(p.node, 16);
+    return packer.key();
+}
+
+std::array<int32_t, JpegCursor::kCounters> JpegCursor::counters() const {
+    std::array<int32_t, kCounters> values{};
+    std::copy(position_.predictors.begin(), position_.predictors.end(), values.begin());
+    return values;
+}
+
+JpegCursor::Walker JpegCursor::walker() const { return Walker(*this); }
+
+JpegCursor::Walker::Walker(const JpegCursor& cursor) : cursor_(cursor) {
+    cursor_.observer_ = nullptr;
+    cursor_.position_.predictors = {};
+    cursor_.position_.predictors_are_relative = true;
+}
+
+bool JpegCursor::Walker::accept(uint8_t byte) {
+    if (!cursor_.accept(byte)) return false;
+    const auto all = ranges();
+    return std::none_of(all.begin(), all.end(), [](CounterRange range) {
+        range.narrow(kMinDc, kMaxDc);
+        return range.first > range.last;
+    });
+}
+
+std::array<CounterRange, JpegCursor::kCounters> JpegCursor::Walker::ranges() const {
+    const Position& p = cursor_.position_;
+    std::array<CounterRange, kCounters> all;
+    for (size_t i = 0; i < kCounters; ++i) {
+        if (p.lowest[i] != 0 || p.highest[i] != 0) {
+            all[i].narrow(kMinDc - p.lowest[i], kMaxDc - p.highest[i]);
+        }
+    }
+    if (p.predictors_are_relative && p.at == Element::kDcBits && p.n_partial > 0) {
+        // Some value that starts with these bits must keep the coefficient in its range. The first
+        // bit is the sign, so the values are consecutive numbers.
+        const int size = p.symbol;
+        const int n_left = size - p.n_partial;
+        const auto first = static_cast<int>(p.partial << n_left);
+        const int last = first + (1 << n_left) - 1;
+        const int offset = first >> (size - 1) ? 0 : 1 - (1 << size);
+        const auto component = static_cast<size_t>(cursor_.plan().component_of_block(p.block));
+        const int before = p.predictors[component];
+        all[component].narrow(kMinDc - before - (last + offset), kMaxDc - before - (first + offset));
+    }
+    return all;
+}
+
+std::optional<uint8_t> JpegCursor::forced_byte() const {
+    if (position_.stuffing_due || (grammar_->is_pinned() && !position_.in_scan)) return ending_byte();
+    JpegCursor cursor = *this;
+    cursor.observer_ = nullptr;
+    unsigned byte = 0;
+    for (int i = 0; i < 8; ++i) {
+        JpegCursor other = cursor;
+        const bool bit = cursor.ending_bit();
+        if (other.take_bit(!bit)) return std::nullopt;
+        cursor.take_bit(bit);
+        byte = (byte << 1) | (bit ? 1 : 0);
+    }
+    return static_cast<uint8_t>(byte);
+}
+
+}  // namespace pycodec_lm::jpeg
