@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pycodec_lm import ByteTokenizer
+from pycodec_lm import ByteTokenizer, JpegCursor, check
 from pycodec_lm.cli.main import main
 from pycodec_lm.codecs.jpeg import JpegSettings, abbreviate, decode, encode, fit
 from pycodec_lm.data import prepare_folder as prepare_folder_module
@@ -350,3 +350,19 @@ def test_command_refuses_in_one_line(folder, capsys, monkeypatch, arguments, mes
     assert err.count("\n") == 1
     assert message in err
     assert sorted(path.name for path in folder.parent.iterdir()) == ["empty", "pictures", "texts"]
+
+
+@pytest.mark.parametrize("huffman", ["standard", "optimal", "aligned"])
+@pytest.mark.parametrize("restart_interval", [0, 1])
+def test_every_sample_is_a_file_of_the_grammar(folder, tmp_path, huffman, restart_interval):
+    settings = JpegSettings(40, 24, 30, "4:2:0", restart_interval)
+    prepare_folder(folder, tmp_path / "data", settings=settings, huffman=huffman)
+    dataset = TokenDataset(tmp_path / "data")
+    grammar = JpegGrammar.deserialize(dataset.meta.grammar_bytes)
+    for i in range(len(dataset.train)):
+        cursor = JpegCursor(grammar)
+        body = dataset.train.tokens(i).astype(np.uint8).tobytes()
+        status = cursor.push(dataset.meta.header + body)
+        assert status.ok, status.message
+        assert cursor.is_complete()
+    assert all(check(data).valid for data in files_of(dataset, "train"))
