@@ -147,33 +147,43 @@ def prepare_folder(
         tables = design_tables(huffman, counts)
         job, share = replace(job, huffman_tables=tables), one_byte_share(tables, counts)
 
+    extra = {"huffman": huffman, "crops": n_crops, "seed": seed}
+    coder = PictureCoder(settings, job.huffman_tables)
     classes = sorted({file.parts[0] for file in files if len(file.parts) > 1})
-    skipped: list[Skipped] = []
-    writer = SampleWriter(
-        out,
-        PictureCoder(settings, job.huffman_tables),
-        tokenizer=tokenizer,
-        conditions={"class": classes} if folders_are_classes else {},
-        extra={"huffman": huffman, "crops": n_crops, "seed": seed},
-    )
+    conditions = {"class": classes} if folders_are_classes else {}
+    writer = SampleWriter(out, coder, tokenizer=tokenizer, conditions=conditions, extra=extra)
     with writer:
-        for results in _in_order(partial(_encode_files, job), files, n_workers):
-            for file, samples in results:
-                if isinstance(samples, str):
-                    skipped.append(Skipped(root / file, samples))
-                    continue
-                has_class = folders_are_classes and len(file.parts) > 1
-                labels = {"class": file.parts[0]} if has_class else {}
-                for sample in samples:
-                    writer.add(sample, labels, "val" if file in validation else "train")
-            progress.step(len(results))
-        if len(skipped) == len(files):
-            first = skipped[0]
-            raise UsageError(
-                f"there is no picture in {root} that can be read, {len(files)} files were tried"
-                f" ({first.path.name}: {first.reason})"
-            )
+        skipped = _write(writer, job, files, validation, n_workers, progress)
     return FolderSummary(writer.meta, len(files) - len(skipped), skipped, share)
+
+
+def _write(
+    writer: SampleWriter,
+    job: _Job,
+    files: Sequence[Path],
+    validation: frozenset[Path],
+    n_workers: int,
+    progress: _Progress,
+) -> list[Skipped]:
+    """Adds all files to the dataset; returns those that could not be read."""
+    skipped: list[Skipped] = []
+    for results in _in_order(partial(_encode_files, job), files, n_workers):
+        for file, samples in results:
+            if isinstance(samples, str):
+                skipped.append(Skipped(job.folder / file, samples))
+                continue
+            has_class = "class" in writer.meta.conditions and len(file.parts) > 1
+            labels = {"class": file.parts[0]} if has_class else {}
+            for sample in samples:
+                writer.add(sample, labels, "val" if file in validation else "train")
+        progress.step(len(results))
+    if len(skipped) == len(files):
+        first = skipped[0]
+        raise UsageError(
+            f"there is no picture in {job.folder} that can be read, {len(files)} files were tried"
+            f" ({first.path.name}: {first.reason})"
+        )
+    return skipped
 
 
 def _require(condition: bool, message: str) -> None:
