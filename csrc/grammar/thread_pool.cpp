@@ -11,6 +11,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace pycodec_lm {
 namespace {
@@ -39,7 +40,7 @@ public:
     void wait() {
         std::unique_lock lock(mutex_);
         all_done_.wait(lock, [this] { return n_done_.load() == n_; });
-        if (failure_) std::rethrow_exception(failure_);
+        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     }
 
 private:
