@@ -50,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -90,9 +93,7 @@ def _run(arguments: list[str]) -> int:
     subparsers = parser.add_subparsers(metavar="COMMAND")
     importlib.import_module(f".{command}", __package__).add_parser(subparsers)
     options = parser.parse_args(arguments)
-    status = cast(Callable[[argparse.Namespace], int], options.func)(options)
-    sys.stdout.flush()
-    return status
+    return cast(Callable[[argparse.Namespace], int], options.func)(options)
 
 
 def _command_table() -> str:
