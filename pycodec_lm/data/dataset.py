@@ -37,17 +37,15 @@ def grammar_annotator(meta: DatasetMeta, tokenizer: ByteTokenizer) -> Annotate:
     Raises:
         UsageError: the dataset has no grammar.
     """
-    from pycodec_lm import annotate
+    from pycodec_lm import annotate_ids, compile_grammar
     from pycodec_lm.grammar import JpegGrammar
 
     if meta.grammar_bytes is None:
         raise UsageError("codec_inputs need a dataset with a grammar; set model.codec_inputs=false")
-    grammar = JpegGrammar.deserialize(meta.grammar_bytes)
-    vocab = tokenizer.encoded_vocab
+    compiled = compile_grammar(JpegGrammar.deserialize(meta.grammar_bytes), tokenizer.info())
 
     def annotator(ids: NDArray[Any]) -> NDArray[np.uint8]:
-        rows = annotate(grammar, [meta.header, *map(vocab.__getitem__, ids.tolist())])
-        return rows[1:].astype(np.uint8)
+        return annotate_ids(compiled, ids, prompt=meta.header).astype(np.uint8)
 
     return annotator
 

@@ -21,21 +21,25 @@ def photos() -> Path:
     return folder
 
 
-@pytest.mark.parametrize("huffman", ["standard", "aligned"])
+# Bytes of standard tables are packed tight and have a bit phase: a minute takes a few per cent off.
+# Aligned ones have room.
+@pytest.mark.parametrize(("huffman", "share"), [("standard", 1.0), ("aligned", 0.7)])
 def test_crops_of_photographs_cost_less_than_their_bytes(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], huffman: str
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], huffman: str, share: float
 ) -> None:
     data, out = tmp_path / "data", tmp_path / "model"
-    prepare = ["prepare", str(photos), "-o", str(data), "--size", "32", "--crops", "20"]
+    prepare = ["prepare", str(photos), "-o", str(data), "--size", "32", "--crops", "10"]
     assert main([*prepare, "--restart-interval", "0", "--huffman", huffman, "--json"]) == 0
     capsys.readouterr()
     options = {
-        "model.dim": 96,
+        "model.dim": 64,
         "model.n_layers": 2,
         "data.batch_size": 16,
         "data.val_samples": 64,
+        "optim.lr": 4e-3,
         "optim.warmup_steps": 20,
-        "train.steps": 150,
+        "train.steps": 120,
+        "train.threads": 1,
     }
     sets = [word for key, value in options.items() for word in ("--set", f"{key}={value}")]
     assert main(["train", "--data", str(data), "-o", str(out), "--json", *sets]) == 0
@@ -45,5 +49,5 @@ def test_crops_of_photographs_cost_less_than_their_bytes(
     # Bodies are compared, not whole files: their headers are the same for all and cost nothing.
     body_bits = summary["floor"]["body_bits"]
     assert untrained["all_bits"] > body_bits
-    assert summary["val"]["all_bits"] < 0.8 * body_bits
+    assert summary["val"]["all_bits"] < share * body_bits
     assert summary["val"]["renormalised"] <= summary["val"]["raw"] <= summary["val"]["all_bits"]
