@@ -1,0 +1,1 @@
+"""Measurements, each with its correctness check before it: what `pycodec-lm bench` runs."""

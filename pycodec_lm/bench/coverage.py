@@ -1,0 +1,211 @@
+"""Which parts of the format the walks have reached, counted in walks."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from .._core import JpegCursor, read_coefficients, symbol_counts
+from ..grammar import JpegGrammar
+from .mask_walk import BrokenWalkError
+from .structure import DHT, DQT, DRI, EOI, RST0, SOF0, SOI, SOS, Structure
+
+__all__ = ["SCOPE", "Coverage", "error_codes"]
+
+_APP0, _COM, _FILL = 0xE0, 0xFE, 0xFF
+_MARKER_NAMES = {SOI: "SOI", SOF0: "SOF0", DHT: "DHT", DQT: "DQT", DRI: "DRI", SOS: "SOS",
+                 EOI: "EOI", _COM: "COM",
+                 **{_APP0 + i: f"APP{i}" for i in range(16)},
+                 **{RST0 + i: f"RST{i}" for i in range(8)}}
+_ELEMENTS = {
+    SOF0: ("Lf", "P", "Y", "X", "Nf", "Ci", "Hi", "Vi", "Tqi"),
+    SOS: ("Ls", "Ns", "Csj", "Tdj", "Taj", "Ss", "Se", "Ah", "Al"),
+    DQT: ("Lq", "Pq", "Tq", "Qk"),
+    DHT: ("Lh", "Tc", "Th", "Li", "Vij"),
+    DRI: ("Lr", "Ri"),
+    _COM: ("Lc", "Cmi"),
+    _APP0: ("Lp", "Api"),
+}
+_RESTARTS = ("none", "1", "2-9", "10-99", "100 or more", "never reached")
+_SIZES = ("1 MCU", "2-63 MCUs", "64 MCUs or more")
+_AC_SYMBOLS = [0x00, 0xF0, *(run << 4 | size for run in range(16) for size in range(1, 11))]
+# Of csrc/grammar/status.cpp; those of narrower grammars and of callers are out of scope.
+_ERROR_CODES = (
+    "truncated missing_soi marker_expected unexpected_marker reserved_marker second_frame"
+    " frame_missing scan_missing scan_not_ready segment_length reserved_value zero_dimension"
+    " component_repeated sampling_factor quantization_table_undefined"
+    " quantization_table_precision zero_quantizer huffman_code_overfull huffman_all_ones_code"
+    " huffman_code_count huffman_dc_symbol huffman_table_undefined huffman_table_unusable"
+    " component_unknown component_order component_coded_twice too_many_blocks_in_mcu"
+    " spectral_selection successive_approximation huffman_code_invalid dc_category dc_range"
+    " ac_size ac_symbol_reserved ac_run_past_end ac_zrl_past_end ac_dead_end padding_bit"
+    " unstuffed_ff fill_before_stuffing restart_missing restart_number restart_unexpected"
+    " entropy_data_after_interval process_unsupported arithmetic_coding hierarchical"
+    " jpeg_extension component_count_unsupported number_of_lines_unsupported"
+).split()
+
+# Where wrong bytes are tried.
+_RANDOM_PLACES = 20
+_MAX_PLACES = 80
+_STANDARD = JpegGrammar(portable=False)
+
+# Every value that the walks should reach, by group.
+SCOPE: dict[str, tuple[str, ...]] = {
+    "components": ("1", "3", "4"),
+    "sampling factors": tuple(f"{h}x{v}" for h in range(1, 5) for v in range(1, 5)),
+    "components in a scan": ("1", "2", "3", "4"),
+    "scans": ("1", "2", "3", "4"),
+    "restart interval": _RESTARTS,
+    "size": _SIZES,
+    "quantization slot": ("0", "1", "2", "3"),
+    "DC table slot": ("0", "1"),
+    "AC table slot": ("0", "1"),
+    "tables": ("16-bit quantization", "Huffman slot 2", "Huffman slot 3", "changed between scans"),
+    "markers": (*_MARKER_NAMES.values(), "fill byte"),
+    "elements": (*(name for names in _ELEMENTS.values() for name in names),
+                 "DC code", "DC bits", "AC code", "AC bits", "stuffing"),
+    "DC category": tuple(str(size) for size in range(12)),
+    "AC symbol": tuple(f"{symbol:02x}" for symbol in _AC_SYMBOLS),
+    "coefficient": ("DC -1024", "DC 1023", "AC -1023", "AC 1023", "the last, 63"),
+    "error code": tuple(_ERROR_CODES),
+}
+
+
+class Coverage:
+    """Counts in how many walks each value of SCOPE occurred."""
+
+    def __init__(self) -> None:
+        self.walks: dict[str, Counter[str]] = {group: Counter() for group in SCOPE}
+        self.sampling: Counter[str] = Counter()
+        self.n_walks = 0
+
+    def add(self, data: bytes, structure: Structure, codes: Iterable[str] = ()) -> None:
+        """Counts a valid file.
+
+        Args:
+            data: the file.
+            structure: what read_structure says of it.
+            codes: the error codes that were met on its way.
+        """
+        self.n_walks += 1
+        self.sampling[" ".join(f"{h}x{v}" for h, v in structure.sampling)] += 1
+        seen = {*_of_structure(structure), *_of_scans(data)}
+        seen.update(("error code", code) for code in codes)
+        for group, value in seen:
+            self.walks[group][value] += 1
+
+    def rare(self, least: int) -> list[tuple[str, str, int]]:
+        """(group, value, walks) of the values of SCOPE that fewer walks than `least` reached."""
+        return [
+            (group, value, self.walks[group][value])
+            for group, values in SCOPE.items()
+            for value in values
+            if self.walks[group][value] < least
+        ]
+
+    def unexpected(self) -> list[tuple[str, str]]:
+        """What occurred and is not in SCOPE."""
+        return [
+            (group, value)
+            for group, values in SCOPE.items()
+            for value in self.walks[group]
+            if value not in values
+        ]
+
+
+def _of_structure(s: Structure) -> Iterable[tuple[str, str]]:
+    yield "components", str(len(s.components))
+    yield "scans", str(len(s.scans))
+    yield "size", _SIZES[(s.n_mcus > 1) + (s.n_mcus >= 64)]
+    for c in s.components:
+        yield "sampling factors", f"{c.h}x{c.v}"
+        yield "quantization slot", str(c.quantization_slot)
+    for scan in s.scans:
+        yield "components in a scan", str(len(scan.components))
+        yield "restart interval", _restart_kind(scan.restart_interval, scan.n_mcus)
+        yield from (("DC table slot", str(slot)) for slot in scan.dc_slots)
+        yield from (("AC table slot", str(slot)) for slot in scan.ac_slots)
+    if any(precision for precision, _ in s.quantization_tables):
+        yield "tables", "16-bit quantization"
+    for slot in (2, 3):
+        if any(th == slot for _, th in s.huffman_tables):
+            yield "tables", f"Huffman slot {slot}"
+    after_scan = False
+    for segment in s.segments:
+        after_scan = after_scan or segment.marker == SOS
+        if after_scan and segment.marker in (DHT, DQT):
+            yield "tables", "changed between scans"
+        kind = _APP0 if segment.marker & 0xF0 == _APP0 else segment.marker
+        yield from (("elements", name) for name in _ELEMENTS.get(kind, ()))
+    yield from (("markers", _MARKER_NAMES[marker]) for marker in s.markers())
+    if s.n_fill_bytes:
+        yield "markers", "fill byte"
+    if s.n_stuffed:
+        yield "elements", "stuffing"
+
+
+def _restart_kind(interval: int, n_mcus: int) -> str:
+    if interval == 0:
+        return "none"
+    if interval >= n_mcus:
+        return "never reached"
+    if interval >= 100:
+        return "100 or more"
+    return "10-99" if interval >= 10 else "2-9" if interval > 1 else "1"
+
+
+def _of_scans(data: bytes) -> Iterable[tuple[str, str]]:
+    counts = symbol_counts(data)
+    dc, ac = counts.sum(axis=1)
+    yield from (("DC category", str(size)) for size in np.flatnonzero(dc))
+    yield from (("AC symbol", f"{symbol:02x}") for symbol in np.flatnonzero(ac))
+    yield from (("elements", name) for name in ("DC code", "AC code"))
+    if dc[1:].any():
+        yield "elements", "DC bits"
+    if any(ac[symbol] for symbol in range(256) if symbol & 15):
+        yield "elements", "AC bits"
+    for plane in read_coefficients(data):
+        for value in (-1024, 1023):
+            if (plane[..., 0] == value).any():
+                yield "coefficient", f"DC {value}"
+        for value in (-1023, 1023):
+            if (plane[..., 1:] == value).any():
+                yield "coefficient", f"AC {value}"
+        if plane[..., 63].any():
+            yield "coefficient", "the last, 63"
+
+
+def error_codes(data: bytes, structure: Structure, rng: random.Random) -> set[str]:
+    """What the checker says to wrong bytes in a valid file.
+
+    Each byte that may not come next is tried: all through frame and scan headers, where other
+    segments start, and at random places.
+
+    Raises:
+        BrokenWalkError: a byte outside allowed() was accepted, or one inside refused.
+    """
+    places = {0, 1, *(offset for _, offset in structure.restarts[:2]), *(rng.randrange(len(data)) for _ in range(_RANDOM_PLACES))}
+    for segment in structure.segments:
+        is_header = segment.marker in (SOF0, SOS)
+        n_bytes = 4 + len(segment.payload) if is_header else 6
+        places.update(range(segment.offset, min(segment.offset + n_bytes, len(data))))
+    if len(places) > _MAX_PLACES:
+        places = {*rng.sample(sorted(places), _MAX_PLACES)}
+    codes = {"truncated"}
+    cursor = JpegCursor(_STANDARD)
+    at = 0
+    for place in sorted(places):
+        if not cursor.push(data[at:place]):
+            raise BrokenWalkError(f"the file is refused before byte {place}")
+        at = place
+        allowed = cursor.allowed()
+        for byte in range(256):
+            status = cursor.copy().push(bytes([byte]))
+            if bool(status) != bool(allowed[byte >> 3] >> (byte & 7) & 1):
+                raise BrokenWalkError(f"allowed() and push() disagree about {byte:02x} at {place}")
+            if not status:
+                codes.add(status.code)
+    return codes

@@ -1,0 +1,164 @@
+"""Walks over the masks, without any model: whatever is chosen, a valid file must come out."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._core import CompiledGrammar, GrammarMatcher, allocate_token_bitmask
+from ..errors import CodecLMError
+from ..grammar import JpegGrammar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["CHOOSERS", "BrokenWalkError", "MaskWalk", "WalkResult", "least_tokens", "legal_tokens",
+           "prompt_of"]
+
+# How many legal tokens are tried to see what they lead to; all, where there are few.
+_MAX_OUTCOMES = 32
+# Mask and accept_token are compared for so many tokens, in one step of so many.
+_COMPARED_TOKENS = 16
+_COMPARED_STEPS = 50
+_NUMBERS_OF_PLACE = re.compile(r"(scan|MCU|after MCU|of) \d+")
+
+
+class BrokenWalkError(CodecLMError):
+    """A promise of the matcher was broken; the message says which and where."""
+
+
+@dataclass
+class WalkResult:
+    """How a walk ended."""
+
+    stream: bytes
+    n_tokens: int
+    budget: int | None
+
+
+class MaskWalk:
+    """One walk of a matcher from the start to the stop token.
+
+    Args:
+        compiled: grammar and vocabulary.
+        budget: `max_tokens` of the matcher, None for none.
+        chooser: a name of CHOOSERS.
+        seed: of all choices.
+    """
+
+    def __init__(
+        self, compiled: CompiledGrammar, budget: int | None, chooser: str, seed: int
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.compiled = compiled
+        self.budget = budget
+        header = prompt_of(compiled)
+        self.matcher = GrammarMatcher(compiled, max_tokens=budget, prompt=header)
+        self.vocab = compiled.tokenizer_info.encoded_vocab
+        self._choose = CHOOSERS[chooser]
+        self._bitmask = allocate_token_bitmask(1, compiled.vocab_size)
+        self._pieces = [header]
+        self._n_tokens = 0
+
+    def run(self) -> WalkResult:
+        """Walks to the end.
+
+        Raises:
+            BrokenWalkError: no token is legal before the end, the budget runs out, or mask and
+                accept_token disagree.
+        """
+        while not self.matcher.is_terminated():
+            self._step()
+        return WalkResult(b"".join(self._pieces), self._n_tokens, self.budget)
+
+    def _step(self) -> None:
+        matcher = self.matcher
+        if self.budget is not None and self._n_tokens == self.budget:
+            raise self._broken("the budget is spent and the file is not complete")
+        matcher.fill_next_token_bitmask(self._bitmask)
+        legal = legal_tokens(self._bitmask)
+        if not len(legal):
+            raise self._broken("no token is legal: a dead end")
+        if self.rng.randrange(_COMPARED_STEPS) == 0:
+            self._compare(legal)
+        token = self._choose(self, legal)
+        if not matcher.accept_token(token):
+            raise self._broken(f"token {token} is in the mask but was refused")
+        self._pieces.append(self.vocab[token])
+        self._n_tokens += 1
+
+    def _compare(self, legal: NDArray[np.intp]) -> None:
+        members = {*legal.tolist()}
+        for token in self.rng.sample(range(self.compiled.vocab_size), _COMPARED_TOKENS):
+            if self.matcher.fork().accept_token(token) != (token in members):
+                raise self._broken(f"mask and accept_token disagree about token {token}")
+
+    def _broken(self, what: str) -> BrokenWalkError:
+        done = b"".join(self._pieces)
+        return BrokenWalkError(
+            f"{what}, after {self._n_tokens} tokens ({len(done)} bytes,"
+            f" ...{done[-8:].hex(' ')}) at {self.matcher.describe()}"
+        )
+
+
+def prompt_of(compiled: CompiledGrammar) -> bytes:
+    """The pinned header of a grammar, which no token spells; b"" where there is none."""
+    grammar = compiled.grammar
+    return grammar.header if isinstance(grammar, JpegGrammar) else b""
+
+
+def least_tokens(compiled: CompiledGrammar) -> int:
+    """Tokens of the shortest file, its pinned header not counted."""
+    matcher = GrammarMatcher(compiled, prompt=prompt_of(compiled))
+    return matcher.min_tokens_to_complete()
+
+
+def legal_tokens(bitmask: NDArray[np.int32]) -> NDArray[np.intp]:
+    """The ids whose bits are set in a bitmask of one row."""
+    return np.flatnonzero(np.unpackbits(bitmask.view(np.uint8), bitorder="little"))
+
+
+def _any_token(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
+    return int(legal[walk.rng.randrange(len(legal))])
+
+
+def _highest_token(walk: MaskWalk, legal: NDArray[np.intp]) -> int:  # noqa: ARG001
+    return int(legal[-1])
+
+
+def _any_outcome(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
+    """First what happens, then a token that makes it happen.
+
+    What happens is where the token leads: the next syntax element, and in a scan the block and the
+    coefficient; for numbers of the header their size. So an EOI is as likely as a COM, a block's
+    end as any other symbol, and a segment of 10 bytes as one of 1000.
+    """
+    tokens = legal.tolist()
+    if len(tokens) > _MAX_OUTCOMES:
+        tokens = walk.rng.sample(tokens, _MAX_OUTCOMES)
+        # Zero and the rarest byte, FF, lead where others do not.
+        tokens += [token for token in (int(legal[0]), int(legal[-1])) if token not in tokens]
+    outcomes: dict[tuple[str, int], list[int]] = {}
+    for token in tokens:
+        fork = walk.matcher.fork()
+        if not fork.accept_token(token):
+            raise walk._broken(f"token {token} is in the mask but was refused")
+        place = fork.describe()
+        magnitude = 0
+        if "coefficient" not in place:
+            magnitude = int.from_bytes(walk.vocab[token][-1:], "big").bit_length()
+        outcome = (_NUMBERS_OF_PLACE.sub(r"\1", place), magnitude)
+        outcomes.setdefault(outcome, []).append(token)
+    return walk.rng.choice(walk.rng.choice([*outcomes.values()]))
+
+
+CHOOSERS: dict[str, Callable[[MaskWalk, NDArray[np.intp]], int]] = {
+    "token": _any_token,
+    "outcome": _any_outcome,
+    "highest": _highest_token,
+}
