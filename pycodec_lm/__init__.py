@@ -22,10 +22,10 @@ if PathFinder.find_spec("_core", __path__) is None:
     __path__ = extend_path(__path__, __name__)
 
 try:
-    from . import _core as _core
+    importlib.import_module("._core", __name__)
 except ImportError as error:
     raise ImportError(
-        f"the compiled part of pycodec_lm does not load ({error}): run `python -m pip install .` in"
+        f"the compiled part of pycodec_lm does not load: {error}; run `python -m pip install .` in"
         " the checkout"
     ) from error
 
