@@ -177,10 +177,12 @@ class Transformer(nn.Module):
 
     @staticmethod
     def _init_weights(module: nn.Module) -> None:
+        # Embeddings too are drawn with the inverse root of the width: with GPT-2's 0.02, runs of
+        # small models began 4 % behind (emoji, width 96, 120 steps, one seed).
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
+            nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
 
     @property
     def n_parameters(self) -> int:

@@ -64,7 +64,7 @@ class OptimConfig:
     decay_share of the run. Both end at lr * final_lr_ratio.
     """
 
-    lr: float = 2e-3
+    lr: float = 3e-3
     beta1: float = 0.9
     beta2: float = 0.95
     weight_decay: float = 0.1
