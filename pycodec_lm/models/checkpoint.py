@@ -8,7 +8,6 @@ tokenizer.json      unless the tokens are bytes
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,11 +90,14 @@ def save_checkpoint(
     }
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".checkpoint.", suffix=".part", dir=target))
+    work = target / ".checkpoint.part"
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed while it saved
+    work.mkdir()
     try:
         if checkpoint.tokenizer.merges:
             checkpoint.tokenizer.save(work / TOKENIZER_FILE)
         save_file(weights, work / WEIGHTS_FILE)
+        (work / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
         (work / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         # The config comes last: a folder that has one has the rest.
         for name in (TOKENIZER_FILE, WEIGHTS_FILE, CONFIG_FILE):

@@ -148,10 +148,14 @@ def _count(
     vocab_size: int,
     weight: float,
 ) -> _Level | None:
-    contexts, rows_P = np.unique(_context(annotations_PF, columns), return_inverse=True)
-    if (len(contexts) + 1) * vocab_size > _MAX_CELLS:
-        return None
+    # Contexts are few enough to be counted in a dense array, which is faster than sorting them.
+    context_P = _context(annotations_PF, columns)
+    is_seen = np.bincount(context_P, minlength=1) > 0
+    contexts = np.flatnonzero(is_seen)
     n_cells = (len(contexts) + 1) * vocab_size
-    cells_P = rows_P.astype(np.int64) * vocab_size + tokens_P
+    if n_cells > _MAX_CELLS:
+        return None
+    rows_P = (np.cumsum(is_seen) - 1)[context_P]
+    cells_P = rows_P * vocab_size + tokens_P
     counts = np.bincount(cells_P, minlength=n_cells).reshape(-1, vocab_size).astype(np.float32)
     return _Level(columns, contexts, counts, counts.sum(axis=1), weight)

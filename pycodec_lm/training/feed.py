@@ -133,21 +133,23 @@ class Feed:
 
     def _count(self, seed: int) -> CountTable:
         random = np.random.default_rng([seed, 2])
+        order = random.permutation(len(self._train))
+        n_tokens = np.cumsum(self._train.lengths[order] + 1)
+        n_counted = max(1, int(np.searchsorted(n_tokens, _MAX_COUNTED_TOKENS, side="right")))
+        counted = np.sort(order[:n_counted])
         samples = self._packed
-        if samples is None or len(samples.labels) > _MAX_COUNTED_TOKENS:
-            order = random.permutation(len(self._train))
-            n_samples = np.searchsorted(
-                np.cumsum(self._train.lengths[order] + 1), _MAX_COUNTED_TOKENS, side="right"
-            )
-            samples = self._pack(self._train, np.sort(order[: max(1, n_samples)]), "counting")
+        if samples is None:
+            samples = self._pack(self._train, counted, "counting")
+            counted = np.arange(len(samples))
         if samples.annotations is None:
             raise UsageError("a count table needs samples with annotations")
+        lengths = np.diff(samples.starts)
+        is_counted_P = np.repeat(np.isin(np.arange(len(samples)), counted), lengths)
         held_out = random.random(len(samples)) < _HELD_OUT_SHARE
-        held_out &= not held_out.all()
-        held_out_P = np.repeat(held_out, np.diff(samples.starts))
+        held_out[counted] &= not held_out[counted].all()
         return CountTable(
-            samples.annotations.cpu().numpy(),
-            samples.labels.cpu().numpy(),
-            held_out_P,
+            samples.annotations.cpu().numpy()[is_counted_P],
+            samples.labels.cpu().numpy()[is_counted_P],
+            np.repeat(held_out, lengths)[is_counted_P],
             self.meta.vocab_size,
         )

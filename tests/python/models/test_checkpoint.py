@@ -78,6 +78,7 @@ def test_16_bit_weights_take_half_and_come_back_rounded(tmp_path: Path, dtype: s
 
 def test_saving_leaves_other_files_alone_and_nothing_behind(folder: Path) -> None:
     (folder / "metrics.jsonl").write_text("kept")
+    (folder / ".checkpoint.part").mkdir()  # left by a run that was killed
     save_checkpoint(folder, make_checkpoint())
     names = {path.name for path in folder.iterdir()}
     assert names == {"config.json", "model.safetensors", "metrics.jsonl"}

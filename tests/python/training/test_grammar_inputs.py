@@ -139,15 +139,19 @@ def test_a_sample_outside_its_grammar_is_named(dataset: TokenDataset, tmp_path: 
 
 
 def test_the_floor_lies_below_the_files_and_the_mask_lowers_it(dataset: TokenDataset) -> None:
-    feed = Feed(
-        dataset,
-        codec_inputs=None,
-        device=torch.device("cpu"),
-        max_val_samples=4,
-        memory_mb=64,
+    in_memory, on_disk = (
+        Feed(
+            dataset,
+            codec_inputs=None,
+            device=torch.device("cpu"),
+            max_val_samples=4,
+            memory_mb=memory_mb,
+        )
+        for memory_mb in (64, 0)
     )
-    assert feed.codec_inputs
-    floor = feed.floor(seed=0)
+    assert in_memory.codec_inputs
+    floor = in_memory.floor(seed=0)
+    assert floor == on_disk.floor(seed=0)
     assert floor is not None
     assert floor.table is not None
     assert floor.table.renormalised < floor.table.raw <= floor.table.all_bits
