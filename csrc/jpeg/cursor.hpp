@@ -179,7 +179,10 @@ private:
     Status reject_bit(bool bit) const;
     // ending.cpp
     uint32_t preferred_value() const;
+    uint32_t ending_value() const;
     uint8_t preferred_marker() const;
+    uint64_t skip_run();
+    uint64_t bytes_from_marker() const;
     uint64_t scan_ending_bytes() const;
     uint64_t bytes_after_scan() const;
 

@@ -1,12 +1,18 @@
 // The shortest known valid ending: the cheapest legal value, field by field, where "cheapest" is a
 // fixed function of the state, so that an ending goes on as it began. Whole scans are not written
 // out to be measured: ScanPlan knows the length of any number of cheapest MCUs.
+#include <algorithm>
 #include <limits>
 
 #include "jpeg/cursor.hpp"
 #include "jpeg/markers.hpp"
 
 namespace pycodec_lm::jpeg {
+namespace {
+
+constexpr uint64_t kSmallTableBytes = 18;  // Tc, Th, sixteen Li and one symbol
+
+}  // namespace
 
 /// What the ending would like the field to be; where that is not legal any more it takes the lowest
 /// legal value.
@@ -77,16 +83,20 @@ bool JpegCursor::ending_bit() const {
         case Spelling::kNumber:
             break;
     }
-    if (p.at == Element::kAcBits) return false;
+    return (ending_value() >> (field_bits() - p.n_partial - 1)) & 1;
+}
+
+/// Of a number: the value that the ending gives it.
+uint32_t JpegCursor::ending_value() const {
+    const Position& p = position_;
     const int n_left = field_bits() - p.n_partial;
     const uint32_t first = p.partial << n_left;
+    if (p.at == Element::kAcBits) return first;
     const uint32_t last = first | ((1u << n_left) - 1);
     const ValueSet values = legal();
-    uint32_t value = preferred_value();
-    if (value < first || value > last || !values.contains(value)) {
-        value = values.lowest_in(first, last).value();
-    }
-    return (value >> (n_left - 1)) & 1;
+    const uint32_t value = preferred_value();
+    if (value >= first && value <= last && values.contains(value)) return value;
+    return values.lowest_in(first, last).value();
 }
 
 uint8_t JpegCursor::ending_byte() const {
@@ -97,10 +107,19 @@ uint8_t JpegCursor::ending_byte() const {
     JpegCursor cursor = *this;
     cursor.observer_ = nullptr;
     unsigned byte = 0;
-    for (int i = 0; i < 8; ++i) {
-        const bool bit = cursor.ending_bit();
-        cursor.take_bit(bit);
-        byte = (byte << 1) | (bit ? 1 : 0);
+    for (int n_left = 8; n_left > 0;) {
+        int n = 1;
+        unsigned bits = 0;
+        if (cursor.spelling() == Spelling::kNumber) {
+            const int n_missing = cursor.field_bits() - cursor.position_.n_partial;
+            n = std::min(n_left, n_missing);
+            bits = (cursor.ending_value() >> (n_missing - n)) & ((1u << n) - 1);
+        } else {
+            bits = cursor.ending_bit() ? 1 : 0;
+        }
+        cursor.take_bits(bits, n);
+        byte = (byte << n) | bits;
+        n_left -= n;
     }
     return static_cast<uint8_t>(byte);
 }
@@ -114,17 +133,89 @@ void JpegCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
     }
 }
 
+/// Takes a run of bytes of the ending that all are the same field, where it stands before one:
+/// returns how many, 0 where there is no such run.
+uint64_t JpegCursor::skip_run() {
+    Position& p = position_;
+    if (p.n_partial != 0) return 0;
+    uint64_t n_bytes = 0;
+    switch (p.at) {
+        case Element::kCmi:
+        case Element::kApi:
+            n_bytes = p.segment_left;
+            p.segment_left = 0;
+            expect_marker();
+            return n_bytes;
+        case Element::kQk: {
+            const int n_left = kBlockSize - p.index;
+            const int element_bytes = p.precision_bits / 8;
+            p.index = kBlockSize - 1;
+            p.segment_left = static_cast<uint16_t>(p.segment_left - (n_left - 1) * element_bytes);
+            take(1);
+            return static_cast<uint64_t>(n_left * element_bytes);
+        }
+        case Element::kTc: {
+            // A long DHT segment ends in table after table of one code in AC slot 0; once such a
+            // one is there, more of them change nothing.
+            const HuffmanTable* last = header_->tables.find(TableClass::kAc, 0);
+            if (grammar_->fixes_huffman() || !header_->has_usable_table(TableClass::kDc) ||
+                last == nullptr || last->leaves().size() != 1 || last->leaf(0).length_bits != 1 ||
+                last->leaf(0).symbol != kEndOfBlock || p.segment_left < 3 * kSmallTableBytes) {
+                return 0;
+            }
+            n_bytes = (p.segment_left / kSmallTableBytes - 2) * kSmallTableBytes;
+            p.segment_left = static_cast<uint16_t>(p.segment_left - n_bytes);
+            return n_bytes;
+        }
+        case Element::kVij:
+            while (p.at == Element::kVij && p.index + 1 < p.n_codes) {
+                take(legal().lowest_in(0, 255).value());
+                ++n_bytes;
+            }
+            take(legal().lowest_in(0, 255).value());
+            return n_bytes + 1;
+        default:
+            return 0;
+    }
+}
+
 uint64_t JpegCursor::bytes_to_complete() const {
     JpegCursor cursor = *this;
     cursor.observer_ = nullptr;
+    Position& p = cursor.position_;
     uint64_t n_bytes = 0;
+    const bool pinned = grammar_->is_pinned();
     while (!cursor.is_complete()) {
-        const bool in_interval = cursor.position_.in_scan && !cursor.position_.restart_due;
-        if (in_interval && !cursor.position_.stuffing_due) return n_bytes + cursor.scan_ending_bytes();
+        if (p.in_scan && !p.restart_due && !p.stuffing_due) return n_bytes + cursor.scan_ending_bytes();
+        if (!pinned && !p.in_scan && !p.stuffing_due) {
+            // After FF, one byte of the marker is there; fill bytes are not part of an ending.
+            const bool has_prefix = p.at == Element::kMarker;
+            if (p.at == Element::kMarkerPrefix || has_prefix) {
+                cursor.expect_marker();
+                return n_bytes + cursor.bytes_from_marker() - (has_prefix ? 1 : 0);
+            }
+            if (const uint64_t n = cursor.skip_run(); n > 0) {
+                n_bytes += n;
+                continue;
+            }
+        }
         cursor.accept(cursor.ending_byte());
         ++n_bytes;
     }
     return n_bytes;
+}
+
+/// From where a marker is due outside a scan; what the bytes so far were does not matter.
+uint64_t JpegCursor::bytes_from_marker() const {
+    return header_->bytes_from_marker([this] {
+        JpegCursor cursor = *this;
+        uint64_t n_bytes = 0;
+        do {
+            cursor.accept(cursor.ending_byte());
+            ++n_bytes;
+        } while (cursor.position_.at == Element::kMarker);
+        return n_bytes + cursor.bytes_to_complete();
+    });
 }
 
 JpegCursor JpegCursor::at_scan_end() const {
@@ -178,25 +269,32 @@ uint64_t JpegCursor::scan_ending_bytes() const {
 
 uint64_t JpegCursor::ending_bound(uint64_t n_bytes) const {
     constexpr uint64_t kUnknown = std::numeric_limits<uint64_t>::max();
+    const Position& p = position_;
     if (is_complete()) return 0;
-    if (!position_.in_scan) return kUnknown;
+    if (!p.in_scan) {
+        // Inside a comment every byte brings the end nearer; else the header may ask for more.
+        const bool in_text = p.at == Element::kCmi || p.at == Element::kApi;
+        const bool is_known = n_bytes == 0 || (in_text && p.segment_left >= n_bytes);
+        return is_known ? bytes_to_complete() : kUnknown;
+    }
     const ScanPlan& plan = this->plan();
-    const uint64_t n_mcus = plan.n_mcus() - position_.mcu;
     // After the scan the header may ask for anything, unless only EOI is left or all is pinned.
     const bool free_after = !header_->is_fully_coded() && !grammar_->is_pinned();
-    const uint64_t least_left = n_mcus * plan.cheapest_mcu_bits() / 8;
-    if (free_after && least_left < n_bytes + plan.max_mcu_bits() / 8 + 1) return kUnknown;
-    const uint64_t n_intervals =
-        plan.restart_interval_mcus() == 0 ? 1 : n_mcus / plan.restart_interval_mcus() + 2;
+    const uint64_t least_left_bytes = uint64_t{plan.n_mcus() - p.mcu} * plan.cheapest_mcu_bits() / 8;
+    if (free_after && least_left_bytes < n_bytes + plan.max_mcu_bits() / 8 + 1) return kUnknown;
+    // Wherever the bytes lead, they lead into an interval no longer than this one or the next, with
+    // no more of the scan after it than is after this one.
+    const uint32_t interval_left = p.restart_due ? 0 : p.interval_left_mcus;
+    const uint32_t next_interval = p.mcu + interval_left;
+    const uint64_t n_mcus = std::max<uint64_t>(
+        interval_left, next_interval < plan.n_mcus() ? plan.interval_length_mcus(next_interval) : 0
+    );
     const uint64_t bits = n_mcus * plan.cheapest_mcu_bits() + plan.max_mcu_bits();
-    // Stuffing: what whole MCUs can cause at the worst phases, and every byte of the first one.
-    const uint64_t per_interval = plan.restart_interval_mcus() == 0
-                                      ? n_mcus
-                                      : uint64_t{plan.restart_interval_mcus()};
-    const uint64_t n_stuffed = n_intervals * (plan.most_stuffed_bytes(per_interval) + 1) +
-                               plan.max_mcu_bits() / 8 + 1;
-    constexpr uint64_t kIntervalOverheadBytes = 2 + 1;  // RSTm and padding
-    return bits / 8 + 1 + n_stuffed + n_intervals * kIntervalOverheadBytes + 1 + bytes_after_scan();
+    // Stuffing: what whole MCUs can cause at the worst phase, and every byte of the one begun.
+    const uint64_t n_stuffed = plan.most_stuffed_bytes(n_mcus) + plan.max_mcu_bits() / 8 + 1;
+    constexpr uint64_t kOverheadBytes = 4;  // a stuffed 00 and an RST marker that are due, padding
+    return bits / 8 + 1 + n_stuffed + kOverheadBytes + plan.later_intervals_bytes(next_interval) +
+           bytes_after_scan();
 }
 
 }  // namespace pycodec_lm::jpeg

@@ -40,6 +40,10 @@ bool Header::can_code(int n, int first, int n_blocks, bool interleaved) const {
     return n_blocks <= kMaxBlocksInMcu;
 }
 
+uint64_t Header::bytes_from_marker(const std::function<uint64_t()>& compute) const {
+    return bytes_from_marker_.get(compute);
+}
+
 bool Header::has_usable_table(TableClass table_class) const {
     for (int slot = 0; slot < kBaselineHuffmanSlots; ++slot) {
         const HuffmanTable* table = tables.find(table_class, slot);

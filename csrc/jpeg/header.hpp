@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 
 #include "jpeg/huffman_table.hpp"
 
@@ -47,6 +49,25 @@ struct Tables {
     }
 };
 
+/// A number that is worked out when first asked for. Copies start empty.
+template <class T>
+class Memo {
+public:
+    Memo() = default;
+    Memo(const Memo&) {}
+    Memo& operator=(const Memo&) { return *this; }
+
+    template <class Compute>
+    T get(const Compute& compute) const {
+        std::call_once(once_, [&] { value_ = compute(); });
+        return value_;
+    }
+
+private:
+    mutable std::once_flag once_;
+    mutable T value_{};
+};
+
 struct Header {
     Tables tables;
     Frame frame;
@@ -65,6 +86,13 @@ struct Header {
     /// so far. A scan of one component has MCUs of one block (A.2.2), others at most 10 (B.2.3).
     bool can_code(int n, int first, int n_blocks, bool interleaved) const;
     bool has_usable_table(TableClass table_class) const;
+
+    /// Bytes of the shortest known ending from where a marker is due; `compute` is called the first
+    /// time only.
+    uint64_t bytes_from_marker(const std::function<uint64_t()>& compute) const;
+
+private:
+    Memo<uint64_t> bytes_from_marker_;
 };
 
 }  // namespace pycodec_lm::jpeg

@@ -236,8 +236,7 @@ uint64_t ScanPlan::later_intervals_bytes(uint32_t first_mcu) const {
 }
 
 uint64_t ScanPlan::bytes_after_scan(const std::function<uint64_t()>& compute) const {
-    std::call_once(after_once_, [&] { bytes_after_ = compute(); });
-    return bytes_after_;
+    return bytes_after_.get(compute);
 }
 
 }  // namespace pycodec_lm::jpeg

@@ -137,8 +137,7 @@ private:
 
     mutable std::once_flag ending_once_;
     mutable Ending ending_;
-    mutable std::once_flag after_once_;
-    mutable uint64_t bytes_after_ = 0;
+    Memo<uint64_t> bytes_after_;
 };
 
 }  // namespace pycodec_lm::jpeg

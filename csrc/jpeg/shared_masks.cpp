@@ -6,21 +6,18 @@
 namespace pycodec_lm::jpeg {
 namespace {
 
-/// Packs fields into 128 bits, lowest first.
-class KeyPacker {
+/// Packs fields into 64 bits, lowest first.
+class Packer {
 public:
     void add(uint64_t value, unsigned n_bits) {
-        uint64_t& word = n_used_ + n_bits <= 64 ? key_.low : key_.high;
-        const unsigned shift = n_used_ + n_bits <= 64 ? n_used_ : n_used_high_;
-        word |= value << shift;
-        (n_used_ + n_bits <= 64 ? n_used_ : n_used_high_) += n_bits;
+        word_ |= value << n_used_;
+        n_used_ += n_bits;
     }
-    const StateKey& key() const { return key_; }
+    uint64_t word() const { return word_; }
 
 private:
-    StateKey key_;
+    uint64_t word_ = 0;
     unsigned n_used_ = 0;
-    unsigned n_used_high_ = 0;
 };
 
 constexpr uint64_t kFar = 0xFFFF;  // more MCUs than can be reached
@@ -29,6 +26,13 @@ constexpr uint64_t kFar = 0xFFFF;  // more MCUs than can be reached
 
 std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
     const Position& p = position_;
+    const bool in_text = p.at == Element::kCmi || p.at == Element::kApi;
+    if (in_text && p.segment_left >= n_bytes && !grammar_->is_pinned()) {
+        Packer text;
+        text.add(static_cast<uint64_t>(p.at), 8);
+        text.add(p.index, 1);  // the first byte of an APPn segment has rules of its own
+        return StateKey{.high = 0, .low = text.word() << 16};
+    }
     if (!p.in_scan || plan().id() == ScanIds::kNone) return std::nullopt;
     // MCUs that the bytes can touch: the one begun, and as many of the cheapest as fit.
     const uint64_t reach = 8 * n_bytes / plan().cheapest_mcu_bits() + 2;
@@ -45,20 +49,23 @@ std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
     } else if (!header_->is_fully_coded()) {
         return std::nullopt;  // the scan may end, and much may follow it
     }
-    KeyPacker packer;
-    packer.add(plan().id(), 16);
-    packer.add(static_cast<uint64_t>(p.at), 8);
-    packer.add(p.block, 4);
-    packer.add(p.k, 7);
-    packer.add(p.n_partial, 5);
-    packer.add(p.symbol, 8);
-    packer.add(p.stuffing_due ? 1 : 0, 1);
-    packer.add(restart_number, 3);
-    packer.add(interval_left, 16);
-    packer.add(after_interval, 16);
-    packer.add(p.partial, 16);
-    packer.add(p.node, 16);
-    return packer.key();
+    const bool in_amplitude = p.at == Element::kDcBits || p.at == Element::kAcBits;
+    Packer low;
+    low.add(plan().id(), 16);
+    low.add(static_cast<uint64_t>(p.at), 8);
+    low.add(p.block, 4);
+    low.add(p.k, 7);
+    low.add(p.n_partial, 5);
+    // A run has done its work when the amplitude is read; then only the size matters.
+    low.add(in_amplitude ? static_cast<uint64_t>(field_bits()) : 0, 4);
+    low.add(p.stuffing_due ? 1 : 0, 1);
+    low.add(restart_number, 3);
+    Packer high;
+    high.add(interval_left, 16);
+    high.add(after_interval, 16);
+    high.add(p.partial, 16);
+    high.add(p.node, 16);
+    return StateKey{.high = high.word(), .low = low.word()};
 }
 
 std::array<int32_t, JpegCursor::kCounters> JpegCursor::counters() const {
