@@ -1,0 +1,250 @@
+"""`pycodec-lm generate`: let a model write files."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .._files import write_file
+from ._common import fail, print_json, printable, progress
+
+if TYPE_CHECKING:
+    from ..generation import GeneratedFile
+    from ..models.checkpoint import Checkpoint
+
+__all__ = ["add_parser", "run"]
+
+_SHEET = "sheet.png"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds this command to the parser."""
+    parser = subparsers.add_parser(
+        "generate",
+        help="let a model write files",
+        description="Lets a model write picture files, token by token. A mask keeps every file"
+        " valid and within its budget of tokens.",
+        epilog="File i is made with the seed SEED + i: `-n 1 --seed 5` makes file 5 of `--seed 0`"
+        " again. Exit code: 0 all files valid, 1 some are not, 2 misuse.",
+    )
+    parser.add_argument("-n", type=int, default=16, metavar="N", help="how many (default: 16)")
+    parser.add_argument(
+        "-o", "--output", default="samples", metavar="DIR", help="where to (default: samples)"
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="DIR", help="a trained model (default: the one in the package)"
+    )
+    what = parser.add_argument_group("what they show")
+    what.add_argument(
+        "--class",
+        dest="classes",
+        nargs="+",
+        metavar="NAME",
+        help="classes, taken in turn (default: each file one by chance)",
+    )
+    what.add_argument("--no-class", action="store_true", help="do not ask for any class")
+    what.add_argument("--list-classes", action="store_true", help="list the classes and stop")
+    what.add_argument(
+        "--prompt", metavar="PICTURE", help="a picture whose upper part every file starts with"
+    )
+    what.add_argument(
+        "--keep",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="how much of that picture (default: 0.5)",
+    )
+    how = parser.add_argument_group("how tokens are drawn")
+    how.add_argument("--seed", type=int, default=0, metavar="SEED", help="(default: 0)")
+    how.add_argument(
+        "--temperature", type=float, default=0.8, metavar="T", help="0 for no chance (default: 0.8)"
+    )
+    how.add_argument(
+        "--top-k", type=int, default=0, metavar="K", help="of the K best, 0 for all (default: 0)"
+    )
+    how.add_argument(
+        "--top-p",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="of the best that make P (default: 0.95)",
+    )
+    how.add_argument(
+        "--cfg-scale",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="how strongly the class guides, 1 for plainly (default: 1)",
+    )
+    how.add_argument(
+        "--max-tokens", type=int, metavar="N", help="of a file (default: what the model can hold)"
+    )
+    how.add_argument("--no-mask", action="store_true", help="let the model break its files")
+    parser.add_argument(
+        "--batch", type=int, default=32, metavar="N", help="files at the same time (default: 32)"
+    )
+    parser.add_argument(
+        "--device", metavar="NAME", help="such as cpu or cuda (default: a GPU if any)"
+    )
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="write the bytes of one file to standard output as they come, and no folder",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a file")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generates what the arguments say."""
+    if args.n < 1:
+        fail(f"-n {args.n}: ask for at least one file")
+    if args.stream and (args.n != 1 or args.json):
+        fail("--stream writes one file to standard output: it goes with -n 1 and without --json")
+    if args.classes and args.no_class:
+        fail("give --class or --no-class, not both")
+    folder = Path(args.output)
+    if folder.exists() and not folder.is_dir() and not args.stream:
+        fail(f"{printable(args.output)} is a file; -o takes a folder")
+
+    from ..generation.api import open_checkpoint
+
+    checkpoint = open_checkpoint(args.checkpoint, device=args.device)
+    if args.list_classes:
+        return _list_classes(checkpoint, as_json=args.json)
+    if args.stream:
+        return _stream(args, checkpoint)
+    return _write(args, checkpoint, folder)
+
+
+def _write(args: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> int:
+    from ..generation.sheet import cells_of, contact_sheet, png
+
+    started = time.monotonic()
+    files: list[GeneratedFile] = []
+    n_tokens = 0
+    with progress(args.n, "generating", quiet=args.json) as bar:
+
+        def count(n_drawn: int) -> None:
+            nonlocal n_tokens
+            n_tokens += n_drawn
+            bar.update(0, note=f"{n_tokens:,} tokens")
+
+        for file in _files(args, checkpoint, on_step=count):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_file(folder / _name(file, args.n), file.data)
+            files.append(file)
+            bar.update()
+    seconds = time.monotonic() - started
+    files.sort(key=lambda file: file.index)
+    for file in files:
+        path = folder / _name(file, args.n)
+        if args.json:
+            print_json({"file": str(path), **file.report()})
+        else:
+            print(_line(path, file))
+    sheet = folder / _SHEET
+    write_file(sheet, png(contact_sheet(cells_of(files))))
+    _print_summary(files, sheet, seconds, as_json=args.json)
+    return 0 if all(file.valid for file in files) else 1
+
+
+def _stream(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
+    def write(_index: int, data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    (file,) = _files(args, checkpoint, on_bytes=write)
+    print(_line(Path("standard output"), file), file=sys.stderr)
+    return 0 if file.valid else 1
+
+
+def _files(
+    args: argparse.Namespace,
+    checkpoint: Checkpoint,
+    *,
+    on_step: Callable[[int], None] | None = None,
+    on_bytes: Callable[[int, bytes], None] | None = None,
+) -> Iterator[GeneratedFile]:
+    from ..generation import Sampling, iter_files
+
+    return iter_files(
+        checkpoint,
+        n=args.n,
+        classes=[] if args.no_class else args.classes,
+        seed=args.seed,
+        sampling=Sampling(args.temperature, args.top_k, args.top_p, args.cfg_scale),
+        max_tokens=args.max_tokens,
+        mask=not args.no_mask,
+        prompt=args.prompt,
+        keep=args.keep,
+        batch=args.batch,
+        device=args.device,
+        on_bytes=on_bytes,
+        on_step=on_step,
+    )
+
+
+def _list_classes(checkpoint: Checkpoint, *, as_json: bool) -> int:
+    if as_json:
+        print_json({name: [*classes] for name, classes in checkpoint.conditions.items()})
+        return 0
+    if not checkpoint.conditions:
+        print("this model was trained without classes")
+    for condition, classes in checkpoint.conditions.items():
+        print(f"{condition} ({len(classes)}):")
+        for name in classes:
+            print(f"  {name}")
+    return 0
+
+
+def _name(file: GeneratedFile, n_files: int) -> str:
+    """Such as 007-red-apple.jpg."""
+    number = f"{file.index:0{max(3, len(str(n_files - 1)))}}"
+    label = re.sub(r"[^A-Za-z0-9]+", "-", file.label).strip("-")
+    return f"{number}-{label}.jpg" if label else f"{number}.jpg"
+
+
+def _line(path: Path, file: GeneratedFile) -> str:
+    parts = [
+        "valid" if file.valid else f"{file.verdict.family}: {file.verdict.message}",
+        f"{len(file.data)} bytes",
+        f"{file.n_tokens} tokens ({file.n_forced} forced)",
+        f"vetoed {100 * file.veto_share:.1f} %",
+        f"allowed mass {100 * file.mean_allowed_mass:.2f} %",
+        f"log-probability {file.log_probability:.1f}",
+    ]
+    if file.ended_by_budget:
+        parts.append("ended by the budget")
+    return f"{printable(str(path))}: {', '.join(parts)}"
+
+
+def _print_summary(
+    files: list[GeneratedFile], sheet: Path, seconds: float, *, as_json: bool
+) -> None:
+    n_valid = sum(file.valid for file in files)
+    n_draws = sum(file.n_draws for file in files)
+    veto_share = sum(file.n_vetoed for file in files) / max(1, n_draws)
+    if as_json:
+        print_json(
+            {
+                "sheet": str(sheet),
+                "files": len(files),
+                "valid": n_valid,
+                "seconds": seconds,
+                "veto_share": veto_share,
+                "ended_by_budget": sum(file.ended_by_budget for file in files),
+            }
+        )
+        return
+    print(printable(str(sheet)))
+    word = "file" if len(files) == 1 else "files"
+    print(
+        f"{len(files)} {word}, {n_valid} valid, {seconds:.1f} s, the mask vetoed"
+        f" {100 * veto_share:.1f} % of draws"
+    )

@@ -1,0 +1,1 @@
+"""Adapters to programs that run models; each module needs its program installed."""
