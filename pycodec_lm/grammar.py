@@ -198,7 +198,7 @@ class JpegGrammar(_core.JpegGrammar):
 
     @property
     def header(self) -> bytes:
-        """The bytes forced at the start, up to the end of the first SOS segment; b"" if none are."""
+        """The bytes forced at the start, with the first SOS segment; b"" if none are."""
         pinned = self._given.get("_pinned")
         return cast(bytes, pinned[0]) if pinned else b""
 

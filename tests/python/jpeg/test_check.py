@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
+
 from pycodec_lm import _core
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.jpeg_tables import dht_segment, dqt_segment, quality_tables, standard_huffman_tables

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from pycodec_lm import _core
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.jpeg_tables import standard_huffman_tables
@@ -60,7 +61,8 @@ def test_a_walk_keeps_the_contract(grammar: JpegGrammar, times: int) -> None:
     rng = random.Random(times)
     budget = times * _least_bytes(grammar)
     checked = 0
-    for cursor, written in walk(grammar, seed=times, budget_bytes=budget):
+    for cursor, data in walk(grammar, seed=times, budget_bytes=budget):
+        written = data
         if rng.random() > 40 / budget and not cursor.is_complete():
             continue
         checked += 1
