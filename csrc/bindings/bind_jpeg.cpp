@@ -34,7 +34,9 @@ std::span<const uint8_t> bytes_of(const py::buffer_info& info) {
 
 using HuffmanSpec = std::pair<std::vector<int>, py::bytes>;  // Li, Vi,j
 
-std::shared_ptr<const jpeg::HuffmanTable> make_table(jpeg::TableClass table_class, const HuffmanSpec& spec) {
+std::shared_ptr<const jpeg::HuffmanTable> make_table(
+    jpeg::TableClass table_class, const HuffmanSpec& spec
+) {
     const auto& [counts, values_object] = spec;
     const std::string_view values = values_object;
     if (counts.size() != 16) throw UsageError("a Huffman table needs 16 code counts");
@@ -42,18 +44,23 @@ std::shared_ptr<const jpeg::HuffmanTable> make_table(jpeg::TableClass table_clas
     size_t n_codes = 0;
     uint32_t next_code = 0;
     for (size_t i = 0; i < 16; ++i) {
-        if (counts[i] < 0 || counts[i] > 255) throw UsageError("a Huffman code count is not in 0..255");
+        if (counts[i] < 0 || counts[i] > 255)
+            throw UsageError("a Huffman code count is not in 0..255");
         bits[i] = static_cast<uint8_t>(counts[i]);
         n_codes += bits[i];
         next_code += bits[i];
         if (bits[i] > 0 && next_code > (2u << i) - 1) {
-            throw UsageError("the Huffman codes of length " + std::to_string(i + 1) + " do not fit (T.81 C.2)");
+            throw UsageError(
+                "the Huffman codes of length " + std::to_string(i + 1) + " do not fit (T.81 C.2)"
+            );
         }
         next_code <<= 1;
     }
     if (n_codes != values.size() || n_codes > 256) {
-        throw UsageError("a Huffman table has " + std::to_string(n_codes) + " codes but " +
-                         std::to_string(values.size()) + " values");
+        throw UsageError(
+            "a Huffman table has " + std::to_string(n_codes) + " codes but " +
+            std::to_string(values.size()) + " values"
+        );
     }
     if (table_class == jpeg::TableClass::kDc) {
         for (const char value : values) {
@@ -62,7 +69,9 @@ std::shared_ptr<const jpeg::HuffmanTable> make_table(jpeg::TableClass table_clas
             }
         }
     }
-    const std::span<const uint8_t> symbols(reinterpret_cast<const uint8_t*>(values.data()), values.size());
+    const std::span<const uint8_t> symbols(
+        reinterpret_cast<const uint8_t*>(values.data()), values.size()
+    );
     auto table = std::make_shared<const jpeg::HuffmanTable>(table_class, bits, symbols);
     if (!table->is_usable()) throw UsageError("no block can be coded with a Huffman table given");
     return table;
@@ -73,7 +82,8 @@ void set_quantization(JpegGrammar& grammar, const std::vector<std::vector<int>>&
         throw UsageError("give 1 to 4 quantization tables");
     }
     for (size_t slot = 0; slot < tables.size(); ++slot) {
-        if (tables[slot].size() != jpeg::kBlockSize) throw UsageError("a quantization table needs 64 values");
+        if (tables[slot].size() != jpeg::kBlockSize)
+            throw UsageError("a quantization table needs 64 values");
         auto& table = grammar.quantization[slot].emplace();
         for (size_t k = 0; k < jpeg::kBlockSize; ++k) {
             const int value = tables[slot][k];
@@ -86,7 +96,8 @@ void set_quantization(JpegGrammar& grammar, const std::vector<std::vector<int>>&
 void set_outside_tables(JpegGrammar& grammar, const py::buffer& tables) {
     const py::buffer_info info = tables.request();
     const auto data = bytes_of(info);
-    if (const Status status = jpeg::read_tables(data.data(), data.size(), grammar.outside); !status) {
+    if (const Status status = jpeg::read_tables(data.data(), data.size(), grammar.outside);
+        !status) {
         throw UsageError("the outside tables are no JPEG table stream: " + to_string(status));
     }
 }
@@ -100,15 +111,11 @@ std::optional<uint16_t> size_or_free(const std::optional<int>& value, const char
 }
 
 std::shared_ptr<JpegGrammar> make_grammar(
-    bool portable,
-    std::optional<int> width,
-    std::optional<int> height,
+    bool portable, std::optional<int> width, std::optional<int> height,
     const std::vector<std::array<int, 2>>& sampling,
     const std::optional<std::vector<std::vector<int>>>& quant_tables,
     const std::optional<std::map<std::pair<std::string, int>, HuffmanSpec>>& huffman_tables,
-    std::optional<int> restart_interval,
-    bool abbreviated,
-    const std::optional<py::buffer>& tables,
+    std::optional<int> restart_interval, bool abbreviated, const std::optional<py::buffer>& tables,
     const std::vector<py::bytes>& pinned
 ) {
     auto grammar = std::make_shared<JpegGrammar>();
@@ -134,7 +141,8 @@ std::shared_ptr<JpegGrammar> make_grammar(
                 make_table(table_class, spec);
         }
         const auto has = [&](size_t c) { return grammar->huffman[c][0] || grammar->huffman[c][1]; };
-        if (!has(0) || !has(1)) throw UsageError("Huffman tables of both classes, dc and ac, are needed");
+        if (!has(0) || !has(1))
+            throw UsageError("Huffman tables of both classes, dc and ac, are needed");
     }
     if (tables) set_outside_tables(*grammar, *tables);
     if (!pinned.empty()) {
@@ -161,13 +169,15 @@ py::bytes to_bytes(const std::vector<uint8_t>& data) {
 }
 
 py::list coefficient_arrays(
-    const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables, size_t max_bytes
+    const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables,
+    size_t max_bytes
 ) {
     const GrammarPointer grammar = standard_grammar(abbreviated, tables);
     const py::buffer_info info = buffer.request();
     const auto data = bytes_of(info);
     std::vector<jpeg::CoefficientPlane> planes;
-    const Status status = jpeg::read_coefficients(grammar, data.data(), data.size(), max_bytes, planes);
+    const Status status =
+        jpeg::read_coefficients(grammar, data.data(), data.size(), max_bytes, planes);
     if (!status) throw UsageError(to_string(status));
     py::list arrays;
     for (const auto& plane : planes) {
@@ -201,7 +211,8 @@ void bind_cursor(py::module_& m) {
                 std::array<uint8_t, 32> bits{};
                 const ByteSet set = self.allowed();
                 for (unsigned i = 0; i < 256; ++i) {
-                    if (set.contains(static_cast<uint8_t>(i))) bits[i / 8] |= static_cast<uint8_t>(1u << (i % 8));
+                    if (set.contains(static_cast<uint8_t>(i)))
+                        bits[i / 8] |= static_cast<uint8_t>(1u << (i % 8));
                 }
                 return py::bytes(reinterpret_cast<const char*>(bits.data()), bits.size());
             },
@@ -232,7 +243,9 @@ void bind_cursor(py::module_& m) {
 }
 
 void bind_writer(py::module_& m) {
-    py::class_<JpegWriter>(m, "JpegWriter", "Writes a JPEG stream syntax element by syntax element.")
+    py::class_<JpegWriter>(
+        m, "JpegWriter", "Writes a JPEG stream syntax element by syntax element."
+    )
         .def(py::init<GrammarPointer>(), py::arg("grammar"))
         .def(
             "field",
@@ -240,12 +253,16 @@ void bind_writer(py::module_& m) {
                 const JpegCursor& cursor = self.cursor();
                 const bool is_code = cursor.spelling() == jpeg::Spelling::kHuffman;
                 return py::make_tuple(
-                    info(cursor.element()).name, is_code ? "huffman" : "u(n)", is_code ? 0 : cursor.field_bits()
+                    info(cursor.element()).name, is_code ? "huffman" : "u(n)",
+                    is_code ? 0 : cursor.field_bits()
                 );
             },
             "(element, spelling, bits) of the field that comes next."
         )
-        .def("is_legal", [](const JpegWriter& self, uint32_t value) { return self.cursor().is_legal(value); })
+        .def(
+            "is_legal",
+            [](const JpegWriter& self, uint32_t value) { return self.cursor().is_legal(value); }
+        )
         .def(
             "legal_values",
             [](const JpegWriter& self, size_t limit) {
@@ -265,7 +282,9 @@ void bind_writer(py::module_& m) {
         .def("is_complete", &JpegWriter::is_complete)
         .def("describe", [](const JpegWriter& self) { return self.cursor().describe(); })
         .def("to_bytes", [](const JpegWriter& self) {
-            return py::bytes(reinterpret_cast<const char*>(self.bytes().data()), self.bytes().size());
+            return py::bytes(
+                reinterpret_cast<const char*>(self.bytes().data()), self.bytes().size()
+            );
         });
 }
 
@@ -275,8 +294,9 @@ void bind_jpeg(py::module_& m) {
     // Fields stand in the keyword order of the public class, pycodec_lm.JpegGrammar.
     py::classh<JpegGrammar>(m, "JpegGrammar", "The C++ side of pycodec_lm.JpegGrammar.")
         .def(
-            py::init(&make_grammar), py::kw_only(), py::arg("portable") = true, py::arg("width") = py::none(),
-            py::arg("height") = py::none(), py::arg("sampling") = std::vector<std::array<int, 2>>{},
+            py::init(&make_grammar), py::kw_only(), py::arg("portable") = true,
+            py::arg("width") = py::none(), py::arg("height") = py::none(),
+            py::arg("sampling") = std::vector<std::array<int, 2>>{},
             py::arg("quant_tables") = py::none(), py::arg("huffman_tables") = py::none(),
             py::arg("restart_interval") = py::none(), py::arg("abbreviated") = false,
             py::arg("tables") = py::none(), py::arg("pinned") = std::vector<py::bytes>{}
@@ -287,19 +307,22 @@ void bind_jpeg(py::module_& m) {
     m.attr("ANNOTATION_SIZES") = py::tuple(py::cast(kAnnotationSizes));
     m.def(
         "check_jpeg",
-        [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables, bool by_push) {
+        [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables,
+           bool by_push) {
             const py::buffer_info info = buffer.request();
             const auto data = bytes_of(info);
             const GrammarPointer grammar = standard_grammar(abbreviated, tables);
             jpeg::CheckResult result;
             {
                 py::gil_scoped_release release;
-                result = (by_push ? jpeg::check_by_push : jpeg::check)(grammar, data.data(), data.size());
+                result =
+                    (by_push ? jpeg::check_by_push
+                             : jpeg::check)(grammar, data.data(), data.size());
             }
             return py::make_tuple(result.status, result.end_offset, result.trailing_bytes);
         },
-        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false, py::arg("tables") = py::none(),
-        py::arg("by_push") = false,
+        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false,
+        py::arg("tables") = py::none(), py::arg("by_push") = false,
         "(status, offset just after EOI or of the stop, bytes after EOI); by_push is the slow twin."
     );
     m.def(
@@ -307,18 +330,22 @@ void bind_jpeg(py::module_& m) {
         [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables) {
             const py::buffer_info info = buffer.request();
             const auto data = bytes_of(info);
-            const auto pinned = jpeg::pin_like(standard_grammar(abbreviated, tables), data.data(), data.size());
-            if (!pinned.status) throw UsageError("the sample is not a valid file: " + to_string(pinned.status));
+            const auto pinned =
+                jpeg::pin_like(standard_grammar(abbreviated, tables), data.data(), data.size());
+            if (!pinned.status)
+                throw UsageError("the sample is not a valid file: " + to_string(pinned.status));
             std::vector<py::bytes> chunks;
             for (const auto& chunk : pinned.chunks) chunks.push_back(to_bytes(chunk));
             return chunks;
         },
-        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false, py::arg("tables") = py::none(),
+        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false,
+        py::arg("tables") = py::none(),
         "What stands outside the entropy-coded data: before, between and after the scans."
     );
     m.def(
         "read_coefficients", &coefficient_arrays, py::arg("data"), py::kw_only(),
-        py::arg("abbreviated") = false, py::arg("tables") = py::none(), py::arg("max_bytes") = size_t{1} << 30,
+        py::arg("abbreviated") = false, py::arg("tables") = py::none(),
+        py::arg("max_bytes") = size_t{1} << 30,
         "Quantised coefficients: a list of int16 [blocks_high, blocks_wide, 64] in zig-zag order."
     );
     m.def(
@@ -334,8 +361,8 @@ void bind_jpeg(py::module_& m) {
             std::copy_n(&counts[0][0][0], 2 * jpeg::kTableSlots * 256, array.mutable_data());
             return array;
         },
-        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false, py::arg("tables") = py::none(),
-        "int64 [2 (dc, ac), 4 (slot), 256 (symbol)]"
+        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false,
+        py::arg("tables") = py::none(), "int64 [2 (dc, ac), 4 (slot), 256 (symbol)]"
     );
     m.def(
         "transcode",

@@ -13,7 +13,9 @@ void bind_status(py::module_& m) {
         try {
             if (pointer) std::rethrow_exception(pointer);
         } catch (const UsageError& error) {
-            py::set_error(py::module_::import("pycodec_lm.errors").attr("UsageError"), error.what());
+            py::set_error(
+                py::module_::import("pycodec_lm.errors").attr("UsageError"), error.what()
+            );
         }
     });
 
@@ -29,7 +31,9 @@ void bind_status(py::module_& m) {
         .def_readonly("bit", &Status::bit)
         .def_property_readonly("message", [](const Status& s) { return to_string(s); })
         .def("__bool__", [](const Status& s) { return static_cast<bool>(s); })
-        .def("__eq__", [](const Status& a, const Status& b) { return a == b; }, py::is_operator())
+        .def(
+            "__eq__", [](const Status& a, const Status& b) { return a == b; }, py::is_operator()
+        )
         .def("__repr__", [](const Status& s) { return "<Status: " + to_string(s) + ">"; });
 }
 

@@ -31,7 +31,9 @@ public:
     constexpr uint8_t first() const {
         for (unsigned i = 0; i < words_.size(); ++i) {
             if (words_[i] != 0) {
-                return static_cast<uint8_t>(64 * i + static_cast<unsigned>(std::countr_zero(words_[i])));
+                return static_cast<uint8_t>(
+                    64 * i + static_cast<unsigned>(std::countr_zero(words_[i]))
+                );
             }
         }
         return 0;

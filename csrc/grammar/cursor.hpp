@@ -31,7 +31,8 @@ inline constexpr Annotation kAnnotationSizes{16, 5, 11, 64, 64, 64, 32, 256};
 ///    of it, the rest is what complete() gives.
 template <class C>
 concept GrammarCursor =
-    std::copyable<C> && requires(C cursor, const C& fixed, uint8_t byte, std::vector<uint8_t>& out) {
+    std::copyable<C> &&
+    requires(C cursor, const C& fixed, uint8_t byte, std::vector<uint8_t>& out) {
         { cursor.push(byte) } -> std::same_as<Status>;
         { cursor.accept(byte) } -> std::same_as<bool>;
         { fixed.allowed() } -> std::same_as<ByteSet>;

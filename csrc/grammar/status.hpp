@@ -18,7 +18,8 @@ enum class Family : uint8_t {
 enum class Code : uint8_t {
     kOk,
     kTruncated,
-    // What a grammar narrower than the standard forbids (pinned bytes, fixed sizes, portable files).
+    // What a grammar narrower than the standard forbids (pinned bytes, fixed sizes, portable
+    // files).
     kNotInGrammar,
     kAfterEnd,
     kTooLarge,
@@ -146,10 +147,10 @@ std::string_view to_string(Family family);
 struct Status {
     Code code = Code::kOk;
     Element element = Element::kNone;
-    uint8_t bit = 0;      // 0..7 from the most significant, of the byte at `byte`
-    int32_t value = 0;    // what was read
-    int32_t limit = 0;    // what it was held against, where one number says it
-    uint64_t byte = 0;    // offset in the file, stuffing counted
+    uint8_t bit = 0;    // 0..7 from the most significant, of the byte at `byte`
+    int32_t value = 0;  // what was read
+    int32_t limit = 0;  // what it was held against, where one number says it
+    uint64_t byte = 0;  // offset in the file, stuffing counted
 
     explicit operator bool() const { return code == Code::kOk; }
     Family family() const { return info(code).family; }

@@ -8,7 +8,9 @@ namespace {
 CheckResult result_of(const JpegCursor& cursor, const Status& status, size_t n_bytes) {
     CheckResult result{.status = status, .end_offset = cursor.offset()};
     if (status && !cursor.is_complete()) {
-        result.status = {.code = Code::kTruncated, .element = cursor.element(), .byte = cursor.offset()};
+        result.status = {
+            .code = Code::kTruncated, .element = cursor.element(), .byte = cursor.offset()
+        };
     } else if (status) {
         result.trailing_bytes = n_bytes - cursor.offset();
     }
@@ -17,10 +19,13 @@ CheckResult result_of(const JpegCursor& cursor, const Status& status, size_t n_b
 
 }  // namespace
 
-CheckResult check_by_push(std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes) {
+CheckResult check_by_push(
+    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes
+) {
     JpegCursor cursor(std::move(grammar));
     Status status;
-    for (size_t i = 0; i < n_bytes && status && !cursor.is_complete(); ++i) status = cursor.push(data[i]);
+    for (size_t i = 0; i < n_bytes && status && !cursor.is_complete(); ++i)
+        status = cursor.push(data[i]);
     return result_of(cursor, status, n_bytes);
 }
 

@@ -15,11 +15,13 @@ struct CheckResult {
     uint64_t trailing_bytes = 0;
 };
 
-/// The verdict of pushing every byte until the file is complete, found faster: entropy-coded data go
-/// through FastScan.
+/// The verdict of pushing every byte until the file is complete, found faster: entropy-coded data
+/// go through FastScan.
 CheckResult check(std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes);
 
 /// The slow twin: the definition of check().
-CheckResult check_by_push(std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes);
+CheckResult check_by_push(
+    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes
+);
 
 }  // namespace pycodec_lm::jpeg

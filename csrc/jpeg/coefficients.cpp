@@ -144,11 +144,8 @@ Status push_all(JpegCursor& cursor, const uint8_t* data, size_t n_bytes) {
 }  // namespace
 
 Status read_coefficients(
-    std::shared_ptr<const JpegGrammar> grammar,
-    const uint8_t* data,
-    size_t n_bytes,
-    size_t max_bytes,
-    std::vector<CoefficientPlane>& planes
+    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes,
+    size_t max_bytes, std::vector<CoefficientPlane>& planes
 ) {
     PlaneFiller filler(planes, max_bytes);
     JpegCursor cursor(std::move(grammar));
@@ -161,7 +158,8 @@ Status read_coefficients(
 }
 
 Status count_symbols(
-    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes, SymbolCounts& counts
+    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes,
+    SymbolCounts& counts
 ) {
     SymbolCounter counter(counts);
     JpegCursor cursor(std::move(grammar));
@@ -170,11 +168,8 @@ Status count_symbols(
 }
 
 Status transcode(
-    std::shared_ptr<const JpegGrammar> from,
-    const uint8_t* data,
-    size_t n_bytes,
-    std::shared_ptr<const JpegGrammar> to,
-    std::vector<uint8_t>& out
+    std::shared_ptr<const JpegGrammar> from, const uint8_t* data, size_t n_bytes,
+    std::shared_ptr<const JpegGrammar> to, std::vector<uint8_t>& out
 ) {
     JpegWriter writer(std::move(to));
     Transcriber transcriber(writer);

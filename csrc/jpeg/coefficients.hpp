@@ -21,27 +21,22 @@ struct CoefficientPlane {
 /// One plane per component of the frame. Fails with kMisuse where the planes would pass
 /// `max_bytes`: a header of 20 bytes can ask for gigabytes.
 Status read_coefficients(
-    std::shared_ptr<const JpegGrammar> grammar,
-    const uint8_t* data,
-    size_t n_bytes,
-    size_t max_bytes,
-    std::vector<CoefficientPlane>& planes
+    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes,
+    size_t max_bytes, std::vector<CoefficientPlane>& planes
 );
 
 /// How often each Huffman symbol occurs: [Tc][Th][symbol].
 using SymbolCounts = std::array<std::array<std::array<int64_t, 256>, kTableSlots>, 2>;
 Status count_symbols(
-    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes, SymbolCounts& counts
+    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes,
+    SymbolCounts& counts
 );
 
 /// The same coefficients under another grammar that pins its header: other Huffman tables, other
 /// restart intervals. Scans and their components must agree.
 Status transcode(
-    std::shared_ptr<const JpegGrammar> from,
-    const uint8_t* data,
-    size_t n_bytes,
-    std::shared_ptr<const JpegGrammar> to,
-    std::vector<uint8_t>& out
+    std::shared_ptr<const JpegGrammar> from, const uint8_t* data, size_t n_bytes,
+    std::shared_ptr<const JpegGrammar> to, std::vector<uint8_t>& out
 );
 
 }  // namespace pycodec_lm::jpeg

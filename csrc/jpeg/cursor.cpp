@@ -18,7 +18,8 @@ bool JpegCursor::accept(uint8_t byte) {
     if (position_.at == Element::kEnd) return false;
     if (grammar_->is_pinned() && !position_.in_scan) {
         const auto& chunk = grammar_->pinned[position_.pinned_chunk];
-        if (position_.pinned_index >= chunk.size() || chunk[position_.pinned_index] != byte) return false;
+        if (position_.pinned_index >= chunk.size() || chunk[position_.pinned_index] != byte)
+            return false;
     }
     const Position before = position_;
     // Inside a scan the header stays; only outside it can a failing byte have changed it.
@@ -43,8 +44,8 @@ bool JpegCursor::accept(uint8_t byte) {
     return true;
 }
 
-/// take_bit() for as many of the low `n_bits` bits of `bits` as belong to one number, or for one bit.
-/// Returns how many it took; 0 where none could be taken.
+/// take_bit() for as many of the low `n_bits` bits of `bits` as belong to one number, or for one
+/// bit. Returns how many it took; 0 where none could be taken.
 int JpegCursor::take_bits(unsigned bits, int n_bits) {
     Position& p = position_;
     if (p.at == Element::kEnd) return 0;
@@ -80,7 +81,8 @@ Status JpegCursor::push(uint8_t byte) {
         } else if (byte == marker::kPrefix) {
             status.code = Code::kFillBeforeStuffing;
         }
-        status.limit = static_cast<int32_t>(std::min<uint32_t>(position_.interval_left_mcus, INT32_MAX));
+        status.limit =
+            static_cast<int32_t>(std::min<uint32_t>(position_.interval_left_mcus, INT32_MAX));
     } else {
         // Take the bits that can be taken, then ask what was wrong with the next one.
         JpegCursor at_failure = *this;
@@ -93,7 +95,8 @@ Status JpegCursor::push(uint8_t byte) {
             status = at_failure.reject_bit((byte >> (7 - bit)) & 1);
             // A number that ends inside this byte is reported whole.
             const int n_bits = at_failure.field_bits();
-            if (at_failure.spelling() == Spelling::kNumber && at_failure.position_.at != Element::kDcBits) {
+            if (at_failure.spelling() == Spelling::kNumber &&
+                at_failure.position_.at != Element::kDcBits) {
                 const int n_left = n_bits - at_failure.position_.n_partial;
                 const int available = std::min(n_left, 8 - bit);
                 const uint32_t rest = (byte >> (8 - bit - available)) & ((1u << available) - 1);

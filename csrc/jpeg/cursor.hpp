@@ -30,7 +30,9 @@ public:
     /// The coefficient itself, not its difference.
     virtual void dc(const ScanPlan& plan, int block, uint32_t mcu, uint8_t category, int value) = 0;
     /// An AC symbol at coefficient k, with the value it codes (0 for EOB and ZRL).
-    virtual void ac(const ScanPlan& plan, int block, uint32_t mcu, int k, uint8_t symbol, int value) = 0;
+    virtual void ac(
+        const ScanPlan& plan, int block, uint32_t mcu, int k, uint8_t symbol, int value
+    ) = 0;
 };
 
 /// How a field is spelled in bits.
@@ -89,8 +91,8 @@ public:
 
     /// The bit that the shortest known ending takes next.
     bool ending_bit() const;
-    /// Takes one bit; false and unchanged where no valid file goes on so. Stuffing, pinned bytes and
-    /// the offset belong to whole bytes: accept() sees to them.
+    /// Takes one bit; false and unchanged where no valid file goes on so. Stuffing, pinned bytes
+    /// and the offset belong to whole bytes: accept() sees to them.
     bool take_bit(bool bit);
     /// The byte that the shortest known ending takes next.
     uint8_t ending_byte() const;
@@ -109,9 +111,9 @@ private:
         uint8_t n_partial = 0;  // how many
         uint8_t bit = 0;        // 0..7: bits of the current byte taken
         bool stuffing_due = false;
-        bool in_scan = false;       // between SOS and the marker after the last interval
-        bool restart_due = false;   // RSTm comes next
-        uint8_t marker = 0;         // the segment
+        bool in_scan = false;      // between SOS and the marker after the last interval
+        bool restart_due = false;  // RSTm comes next
+        uint8_t marker = 0;        // the segment
         uint16_t pinned_chunk = 0;
         uint32_t pinned_index = 0;
         // Inside a segment.
@@ -132,7 +134,8 @@ private:
         uint8_t symbol = 0;
         uint8_t restart_number = 0;
         Predictors predictors{};
-        // A Walker's: predictors are differences from an unknown start, and have been between these.
+        // A Walker's: predictors are differences from an unknown start, and have been between
+        // these.
         bool predictors_are_relative = false;
         Predictors lowest{};
         Predictors highest{};

@@ -68,7 +68,9 @@ Annotation JpegCursor::annotation() const {
     }
     a[6] = p.n_partial;
     if (p.at == Element::kDcBits || p.at == Element::kAcBits) {
-        a[7] = static_cast<int16_t>(16 * std::min(field_bits(), 15) + static_cast<int>(p.partial & 15));
+        a[7] = static_cast<int16_t>(
+            16 * std::min(field_bits(), 15) + static_cast<int>(p.partial & 15)
+        );
     } else {
         a[7] = static_cast<int16_t>(p.partial & 255);
     }

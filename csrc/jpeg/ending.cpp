@@ -59,14 +59,16 @@ uint32_t JpegCursor::preferred_value() const {
 
 uint8_t JpegCursor::preferred_marker() const {
     const Header& h = *header_;
-    if (position_.restart_due) return static_cast<uint8_t>(marker::kRst0 + position_.restart_number);
+    if (position_.restart_due)
+        return static_cast<uint8_t>(marker::kRst0 + position_.restart_number);
     if (h.is_fully_coded()) return marker::kEoi;
     if (!h.frame.is_present()) return grammar_->abbreviated ? marker::kEoi : marker::kSof0;
     // All components get their tables first, so that one scan can hold them.
     for (int i = 0; i < h.frame.n_components; ++i) {
         if (!h.is_coded(i) && !h.is_ready(i)) return marker::kDqt;
     }
-    if (!h.has_usable_table(TableClass::kDc) || !h.has_usable_table(TableClass::kAc)) return marker::kDht;
+    if (!h.has_usable_table(TableClass::kDc) || !h.has_usable_table(TableClass::kAc))
+        return marker::kDht;
     return legal_markers().contains(marker::kSos) ? marker::kSos : marker::kDri;
 }
 
@@ -186,7 +188,8 @@ uint64_t JpegCursor::bytes_to_complete() const {
     uint64_t n_bytes = 0;
     const bool pinned = grammar_->is_pinned();
     while (!cursor.is_complete()) {
-        if (p.in_scan && !p.restart_due && !p.stuffing_due) return n_bytes + cursor.scan_ending_bytes();
+        if (p.in_scan && !p.restart_due && !p.stuffing_due)
+            return n_bytes + cursor.scan_ending_bytes();
         if (!pinned && !p.in_scan && !p.stuffing_due) {
             // After FF, one byte of the marker is there; fill bytes are not part of an ending.
             const bool has_prefix = p.at == Element::kMarker;
@@ -280,7 +283,8 @@ uint64_t JpegCursor::ending_bound(uint64_t n_bytes) const {
     const ScanPlan& plan = this->plan();
     // After the scan the header may ask for anything, unless only EOI is left or all is pinned.
     const bool free_after = !header_->is_fully_coded() && !grammar_->is_pinned();
-    const uint64_t least_left_bytes = uint64_t{plan.n_mcus() - p.mcu} * plan.cheapest_mcu_bits() / 8;
+    const uint64_t least_left_bytes =
+        uint64_t{plan.n_mcus() - p.mcu} * plan.cheapest_mcu_bits() / 8;
     if (free_after && least_left_bytes < n_bytes + plan.max_mcu_bits() / 8 + 1) return kUnknown;
     // Wherever the bytes lead, they lead into an interval no longer than this one or the next, with
     // no more of the scan after it than is after this one.

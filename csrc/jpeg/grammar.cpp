@@ -7,7 +7,9 @@
 namespace pycodec_lm::jpeg {
 
 bool JpegGrammar::fixes_quantization() const {
-    return std::any_of(quantization.begin(), quantization.end(), [](const auto& t) { return t.has_value(); });
+    return std::any_of(quantization.begin(), quantization.end(), [](const auto& t) {
+        return t.has_value();
+    });
 }
 
 bool JpegGrammar::fixes_huffman() const {
@@ -27,7 +29,9 @@ uint8_t JpegGrammar::quantization_slot_of(int component) const {
     return slot;
 }
 
-PinnedChunks pin_like(std::shared_ptr<const JpegGrammar> standard, const uint8_t* data, size_t n_bytes) {
+PinnedChunks pin_like(
+    std::shared_ptr<const JpegGrammar> standard, const uint8_t* data, size_t n_bytes
+) {
     JpegCursor cursor(std::move(standard));
     PinnedChunks result;
     result.chunks.emplace_back();

@@ -54,7 +54,9 @@ struct PinnedChunks {
     std::vector<std::vector<uint8_t>> chunks;
     Status status;
 };
-PinnedChunks pin_like(std::shared_ptr<const JpegGrammar> standard, const uint8_t* data, size_t n_bytes);
+PinnedChunks pin_like(
+    std::shared_ptr<const JpegGrammar> standard, const uint8_t* data, size_t n_bytes
+);
 
 /// Whether the pinned chunks of a grammar are the frame of a file: what is wrong with them if not.
 Status check_pinned(std::shared_ptr<const JpegGrammar> grammar);

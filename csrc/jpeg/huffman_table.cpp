@@ -50,7 +50,8 @@ bool HuffmanTable::is_legal(uint8_t symbol, int k) const {
     if (size_of(symbol) > kMaxAcSize) return false;
     if (size_of(symbol) == 0 && symbol != kEndOfBlock && symbol != kZeroRunLength) return false;
     const int next = next_coefficient(symbol, k);
-    // A run of 16 zeros must be followed by a coefficient: decoders part on one that fills the block.
+    // A run of 16 zeros must be followed by a coefficient: decoders part on one that fills the
+    // block.
     if (symbol == kZeroRunLength && next >= kBlockSize) return false;
     return next <= kBlockSize && bits_to_finish_[static_cast<size_t>(next)] != kNever;
 }
@@ -103,7 +104,8 @@ void HuffmanTable::find_cheapest_endings() {
                 uint32_t& best = bits_to_finish_[static_cast<size_t>(k)];
                 uint16_t& leaf = cheapest_from_root_[static_cast<size_t>(k)];
                 const uint32_t bits =
-                    way.bits + bits_to_finish_[static_cast<size_t>(next_coefficient(way.symbol, k))];
+                    way.bits +
+                    bits_to_finish_[static_cast<size_t>(next_coefficient(way.symbol, k))];
                 if (bits < best || (bits == best && way.leaf < leaf)) {
                     best = bits;
                     leaf = way.leaf;
@@ -117,7 +119,8 @@ void HuffmanTable::find_cheapest_endings() {
     constexpr uint32_t kLongestCodeAndAmplitude = 16 + 15;
     max_bits_to_finish_ += kLongestCodeAndAmplitude;
     for (int k = 0; k < kBlockSize; ++k) {
-        if (bits_to_finish_[static_cast<size_t>(k) + 1] != kNever) finishable_after_ |= uint64_t{1} << k;
+        if (bits_to_finish_[static_cast<size_t>(k) + 1] != kNever)
+            finishable_after_ |= uint64_t{1} << k;
     }
 }
 
@@ -150,7 +153,8 @@ uint16_t HuffmanTable::add_node(unsigned code, int length_bits, size_t first, si
         const auto begin = leaves_.begin();
         const auto middle = static_cast<size_t>(
             std::partition_point(
-                begin + static_cast<ptrdiff_t>(first), begin + static_cast<ptrdiff_t>(end), starts_with_zero
+                begin + static_cast<ptrdiff_t>(first), begin + static_cast<ptrdiff_t>(end),
+                starts_with_zero
             ) -
             begin
         );

@@ -12,9 +12,9 @@ namespace pycodec_lm::jpeg {
 enum class TableClass : uint8_t { kDc = 0, kAc = 1 };  // Tc
 
 inline constexpr int kBlockSize = 64;
-inline constexpr int kMaxDcCategory = 11;   // 8-bit samples, Table F.1
-inline constexpr int kMaxAcSize = 10;       // 8-bit samples, Table F.2
-inline constexpr int kMaxDcSymbol = 15;     // 12-bit samples; larger is refused in the DHT
+inline constexpr int kMaxDcCategory = 11;  // 8-bit samples, Table F.1
+inline constexpr int kMaxAcSize = 10;      // 8-bit samples, Table F.2
+inline constexpr int kMaxDcSymbol = 15;    // 12-bit samples; larger is refused in the DHT
 inline constexpr uint8_t kEndOfBlock = 0x00;
 inline constexpr uint8_t kZeroRunLength = 0xF0;
 
@@ -33,7 +33,7 @@ public:
         std::array<uint16_t, 2> child{kNoNode, kNoNode};
         uint16_t first_leaf = 0;  // leaves below, in the order of codes
         uint16_t end_leaf = 0;
-        uint64_t legal = 0;       // bit k: some symbol below may stand at k
+        uint64_t legal = 0;  // bit k: some symbol below may stand at k
         bool is_leaf = false;
     };
 
@@ -45,7 +45,9 @@ public:
 
     /// `bits[i]` codes of length i+1 (Li), `values` their symbols (Vi,j). The code must not be
     /// overfull; the DHT reader has seen to that.
-    HuffmanTable(TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values);
+    HuffmanTable(
+        TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values
+    );
 
     TableClass table_class() const { return class_; }
     const Node& node(uint16_t index) const { return nodes_[index]; }

@@ -10,12 +10,12 @@ namespace pycodec_lm::jpeg {
 namespace {
 
 constexpr uint32_t kMaxU16 = 65535;
-constexpr uint32_t kMaxPortableSize = 65500;       // libjpeg's JPEG_MAX_DIMENSION
+constexpr uint32_t kMaxPortableSize = 65500;  // libjpeg's JPEG_MAX_DIMENSION
 constexpr uint32_t kMinPortableApplicationLength = 8;
-constexpr uint32_t kMaxPortableIdentifier = 254;   // ffmpeg refuses 255
-constexpr uint32_t kMaxCodes = 256;                // in one Huffman table
-constexpr uint32_t kTableHeadBytes = 17;           // Tc, Th and sixteen Li
-constexpr uint32_t kQuantizationTableBytes = 65;   // Pq, Tq and 64 Qk of one byte; 129 with two
+constexpr uint32_t kMaxPortableIdentifier = 254;  // ffmpeg refuses 255
+constexpr uint32_t kMaxCodes = 256;               // in one Huffman table
+constexpr uint32_t kTableHeadBytes = 17;          // Tc, Th and sixteen Li
+constexpr uint32_t kQuantizationTableBytes = 65;  // Pq, Tq and 64 Qk of one byte; 129 with two
 
 bool fits_quantization_tables(uint32_t n_bytes) {
     return n_bytes == 0 || ValueSet::sums(kQuantizationTableBytes, 0).contains(n_bytes);
@@ -144,8 +144,10 @@ ValueSet JpegCursor::legal() const {
             return {1, (1u << p.precision_bits) - 1};
         case Element::kTc:
         case Element::kTh: {
-            // A baseline frame has two tables of a class; before the frame header four are possible.
-            const uint32_t n_slots = header_->frame.is_present() ? kBaselineHuffmanSlots : kTableSlots;
+            // A baseline frame has two tables of a class; before the frame header four are
+            // possible.
+            const uint32_t n_slots =
+                header_->frame.is_present() ? kBaselineHuffmanSlots : kTableSlots;
             if (!g.fixes_huffman()) return {0, p.at == Element::kTc ? 1u : n_slots - 1};
             ValueSet set;
             for (uint32_t c = 0; c < 2; ++c) {
@@ -266,7 +268,8 @@ ValueSet JpegCursor::legal_lengths() const {
             for (const auto& tables : g.huffman) {
                 for (const auto& table : tables) {
                     if (!table) continue;
-                    const auto length = static_cast<uint32_t>(2 + kTableHeadBytes + table->leaves().size());
+                    const auto length =
+                        static_cast<uint32_t>(2 + kTableHeadBytes + table->leaves().size());
                     if (!set.contains(length)) set.add(length);
                 }
             }
@@ -296,7 +299,8 @@ ValueSet JpegCursor::legal_code_counts() const {
     const int32_t n_free = static_cast<int32_t>((1u << length) - 1 - p.next_code);
     const int32_t most = std::min<int32_t>(255, std::max(n_free, 0));
     const auto given = static_cast<int32_t>(p.n_codes);
-    const auto left = static_cast<int32_t>(p.segment_left);  // symbols of this table, and later tables
+    const auto left =
+        static_cast<int32_t>(p.segment_left);  // symbols of this table, and later tables
     const auto smallest = static_cast<int32_t>(smallest_table_bytes());
     const auto later_lengths = static_cast<int32_t>(16 - length);
     ValueSet set;
@@ -327,7 +331,8 @@ ValueSet JpegCursor::legal_code_counts() const {
 
 ValueSet JpegCursor::legal_component_identifiers() const {
     ValueSet set(0, grammar_->portable ? kMaxPortableIdentifier : 255);
-    for (size_t i = 0; i < position_.index; ++i) set.remove(segment_.frame.components[i].identifier);
+    for (size_t i = 0; i < position_.index; ++i)
+        set.remove(segment_.frame.components[i].identifier);
     return set;
 }
 
@@ -369,7 +374,8 @@ ValueSet JpegCursor::legal_scan_components() const {
     const bool interleaved = p.n_scan_components > 1;
     for (int i = first; i < h.frame.n_components; ++i) {
         const Component& c = h.frame.components[static_cast<size_t>(i)];
-        if (h.is_ready(i) && h.can_code(n_after, i + 1, n_blocks + c.blocks_in_mcu(), interleaved)) {
+        if (h.is_ready(i) &&
+            h.can_code(n_after, i + 1, n_blocks + c.blocks_in_mcu(), interleaved)) {
             set.add(c.identifier);
         }
     }
@@ -387,7 +393,8 @@ ValueSet JpegCursor::legal_table_slots(TableClass table_class) const {
 }
 
 /// T.81 F.1.2.1, Table F.1: `size` bits spell 2^(size-1)..2^size-1 as they are, and the negative
-/// differences below them with a leading 0. The coefficient must stay in the range of 8-bit samples.
+/// differences below them with a leading 0. The coefficient must stay in the range of 8-bit
+/// samples.
 ValueSet JpegCursor::legal_dc_bits() const {
     const int size = position_.symbol;
     const int half = 1 << (size - 1);
@@ -399,7 +406,8 @@ ValueSet JpegCursor::legal_dc_bits() const {
     if (first_negative < half) {
         set.add(static_cast<uint32_t>(first_negative), static_cast<uint32_t>(half - 1));
     }
-    if (last_positive >= half) set.add(static_cast<uint32_t>(half), static_cast<uint32_t>(last_positive));
+    if (last_positive >= half)
+        set.add(static_cast<uint32_t>(half), static_cast<uint32_t>(last_positive));
     return set;
 }
 
@@ -433,11 +441,12 @@ Code JpegCursor::reject_marker(uint32_t value) const {
     return Code::kUnexpectedMarker;
 }
 
-
 Status JpegCursor::why_not(uint32_t value) const {
     const Position& p = position_;
     const Header& h = *header_;
-    Status status{.code = Code::kNotInGrammar, .element = p.at, .value = static_cast<int32_t>(value)};
+    Status status{
+        .code = Code::kNotInGrammar, .element = p.at, .value = static_cast<int32_t>(value)
+    };
     const auto because = [&status](Code code, int32_t limit = 0) {
         status.code = code;
         status.limit = limit;
@@ -459,7 +468,8 @@ Status JpegCursor::why_not(uint32_t value) const {
             return because(code, p.restart_number);
         }
         case Element::kLf:
-            if (value > 20 && (value - 8) % 3 == 0) return because(Code::kComponentCountUnsupported);
+            if (value > 20 && (value - 8) % 3 == 0)
+                return because(Code::kComponentCountUnsupported);
             if (value == 14) return status;
             return because(Code::kSegmentLength);
         case Element::kLs:
@@ -502,7 +512,8 @@ Status JpegCursor::why_not(uint32_t value) const {
                 // In order, but the components that must follow it are not there.
                 const int n_after = p.n_scan_components - p.index - 1;
                 return because(
-                    h.can_code(n_after, i + 1, 0, false) ? Code::kTooManyBlocksInMcu : Code::kComponentOrder
+                    h.can_code(n_after, i + 1, 0, false) ? Code::kTooManyBlocksInMcu
+                                                         : Code::kComponentOrder
                 );
             }
             return because(Code::kComponentUnknown);
@@ -535,12 +546,15 @@ Status JpegCursor::why_not(uint32_t value) const {
         }
         case Element::kLi: {
             const auto n_left = static_cast<int32_t>((1u << (p.index + 1)) - p.next_code);
-            if (static_cast<int32_t>(value) > n_left) return because(Code::kHuffmanCodeOverfull, n_left);
-            if (static_cast<int32_t>(value) == n_left && value > 0) return because(Code::kHuffmanAllOnesCode);
+            if (static_cast<int32_t>(value) > n_left)
+                return because(Code::kHuffmanCodeOverfull, n_left);
+            if (static_cast<int32_t>(value) == n_left && value > 0)
+                return because(Code::kHuffmanAllOnesCode);
             return because(Code::kHuffmanCodeCount);
         }
         case Element::kVij:
-            return p.table_class == 0 && value > kMaxDcSymbol ? because(Code::kHuffmanDcSymbol) : status;
+            return p.table_class == 0 && value > kMaxDcSymbol ? because(Code::kHuffmanDcSymbol)
+                                                              : status;
         case Element::kDcBits:
             return because(Code::kDcRange);
         default:

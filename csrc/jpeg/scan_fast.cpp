@@ -13,8 +13,8 @@ constexpr uint8_t kZrlAdvance = 16;
 
 }  // namespace
 
-/// Bits of entropy-coded data, most significant first, with stuffed bytes taken out. It stops before
-/// a marker; asking for more gives 0-bits and makes is_overrun() true.
+/// Bits of entropy-coded data, most significant first, with stuffed bytes taken out. It stops
+/// before a marker; asking for more gives 0-bits and makes is_overrun() true.
 class BitReader {
 public:
     BitReader(const uint8_t* data, size_t n_bytes, size_t offset)
@@ -29,7 +29,8 @@ public:
             // A byte FF somewhere: its complement has a zero byte.
             const uint32_t inverse = ~word;
             if (((inverse - 0x01010101u) & ~inverse & 0x80808080u) == 0) {
-                if constexpr (std::endian::native == std::endian::little) word = __builtin_bswap32(word);
+                if constexpr (std::endian::native == std::endian::little)
+                    word = __builtin_bswap32(word);
                 buffer_ |= uint64_t{word} << (32 - n_bits_);
                 n_bits_ += 32;
                 next_ += 4;
@@ -125,7 +126,8 @@ FastScan::FastScan(const ScanPlan& plan) : plan_(plan) {
     };
     for (int i = 0; i < plan.n_components(); ++i) {
         const ScanComponent& c = plan.component(i);
-        // Without EOB a run can lead where the block cannot be finished; that is left to the cursor.
+        // Without EOB a run can lead where the block cannot be finished; that is left to the
+        // cursor.
         if (c.ac->find(kEndOfBlock).length_bits == 0) is_possible_ = false;
         dc_of_component_[static_cast<size_t>(i)] = index_of(c.dc.get());
         ac_of_component_[static_cast<size_t>(i)] = index_of(c.ac.get());
@@ -168,7 +170,8 @@ bool FastScan::check_interval(BitReader& bits, uint32_t n_mcus) const {
     for (uint32_t mcu = 0; mcu < n_mcus; ++mcu) {
         for (int block = 0; block < plan_.n_blocks(); ++block) {
             const int component = plan_.component_of_block(block);
-            if (!check_block(bits, component, predictors[static_cast<size_t>(component)])) return false;
+            if (!check_block(bits, component, predictors[static_cast<size_t>(component)]))
+                return false;
         }
         // Once an MCU, so that a short file cannot ask for work in proportion to its picture.
         if (bits.is_overrun()) return false;

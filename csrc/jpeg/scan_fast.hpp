@@ -21,10 +21,10 @@ public:
 private:
     // One look-up of kIndexBits bits: what the symbol that starts here takes and does.
     struct Entry {
-        uint8_t n_bits = 0;    // code and amplitude; 0: not decided by these bits
-        uint8_t advance = 0;   // coefficients; kBlockEnd for EOB
+        uint8_t n_bits = 0;   // code and amplitude; 0: not decided by these bits
+        uint8_t advance = 0;  // coefficients; kBlockEnd for EOB
         uint8_t code_bits = 0;
-        uint8_t size = 0;      // amplitude bits
+        uint8_t size = 0;  // amplitude bits
     };
     static constexpr int kIndexBits = 10;
     using Table = std::array<Entry, 1 << kIndexBits>;

@@ -11,9 +11,7 @@ size_t index_of(const BytePhase& phase) {
     return static_cast<size_t>(phase.n_bits * 2 + (phase.all_ones ? 1 : 0));
 }
 
-BytePhase phase_of(size_t index) {
-    return {static_cast<uint8_t>(index / 2), (index & 1) != 0};
-}
+BytePhase phase_of(size_t index) { return {static_cast<uint8_t>(index / 2), (index & 1) != 0}; }
 
 }  // namespace
 
@@ -21,11 +19,8 @@ BytePhase phase_of(size_t index) {
 /// of 16x16 samples, 3 wide and 2 high, 6 blocks each. The second component alone: it has 18x14
 /// samples, so 3x2 blocks, each an MCU; the first alone has 5x4 blocks.
 ScanPlan::ScanPlan(
-    const Frame& frame,
-    const Tables& tables,
-    std::vector<ScanComponent> components,
-    uint16_t restart_interval_mcus,
-    ScanIds* ids
+    const Frame& frame, const Tables& tables, std::vector<ScanComponent> components,
+    uint16_t restart_interval_mcus, ScanIds* ids
 )
     : components_(std::move(components)), restart_interval_mcus_(restart_interval_mcus) {
     const auto h_max = static_cast<uint32_t>(frame.max_horizontal_sampling());
@@ -52,8 +47,10 @@ ScanPlan::ScanPlan(
         mcus_high = divide_up(frame.height_px, 8 * v_max);
     } else {
         const Component& only = frame.components[components_[0].frame_index];
-        mcus_wide_ = divide_up(divide_up(frame.width_px * uint32_t{only.horizontal_sampling}, h_max), 8);
-        mcus_high = divide_up(divide_up(frame.height_px * uint32_t{only.vertical_sampling}, v_max), 8);
+        mcus_wide_ =
+            divide_up(divide_up(frame.width_px * uint32_t{only.horizontal_sampling}, h_max), 8);
+        mcus_high =
+            divide_up(divide_up(frame.height_px * uint32_t{only.vertical_sampling}, v_max), 8);
     }
     n_mcus_ = mcus_wide_ * mcus_high;
     if (ids != nullptr) id_ = ids->id_of(describe());
@@ -230,7 +227,8 @@ uint64_t ScanPlan::later_intervals_bytes(uint32_t first_mcu) const {
     const uint32_t n_full = left / restart_interval_mcus_;
     const uint32_t rest = left % restart_interval_mcus_;
     uint64_t n_bytes = 0;
-    if (n_full > 0) n_bytes += n_full * (kRestartMarkerBytes + interval_bytes(restart_interval_mcus_));
+    if (n_full > 0)
+        n_bytes += n_full * (kRestartMarkerBytes + interval_bytes(restart_interval_mcus_));
     if (rest > 0) n_bytes += kRestartMarkerBytes + interval_bytes(rest);
     return n_bytes;
 }

@@ -25,8 +25,8 @@ using Predictors = std::array<int16_t, kMaxComponents>;
 
 struct ScanComponent {
     uint8_t frame_index = 0;
-    uint8_t dc_slot = 0;  // Tdj
-    uint8_t ac_slot = 0;  // Taj
+    uint8_t dc_slot = 0;            // Tdj
+    uint8_t ac_slot = 0;            // Taj
     uint8_t horizontal_blocks = 1;  // in an MCU of this scan
     uint8_t vertical_blocks = 1;
     std::shared_ptr<const HuffmanTable> dc;
@@ -51,7 +51,8 @@ struct BytePhase {
 };
 
 /// Small numbers for what scans have in common, so that scans that are coded alike can share masks:
-/// equal ids mean equal tables, blocks and restart intervals. Bounded; safe to use from many threads.
+/// equal ids mean equal tables, blocks and restart intervals. Bounded; safe to use from many
+/// threads.
 class ScanIds {
 public:
     static constexpr uint16_t kNone = 0;
@@ -67,18 +68,28 @@ private:
 
 class ScanPlan {
 public:
-    ScanPlan(const Frame& frame, const Tables& tables, std::vector<ScanComponent> components,
-             uint16_t restart_interval_mcus, ScanIds* ids);
+    ScanPlan(
+        const Frame& frame, const Tables& tables, std::vector<ScanComponent> components,
+        uint16_t restart_interval_mcus, ScanIds* ids
+    );
 
     /// ScanIds::kNone where the scan has none.
     uint16_t id() const { return id_; }
 
     int n_components() const { return static_cast<int>(components_.size()); }
-    const ScanComponent& component(int index) const { return components_[static_cast<size_t>(index)]; }
+    const ScanComponent& component(int index) const {
+        return components_[static_cast<size_t>(index)];
+    }
     int n_blocks() const { return n_blocks_; }
-    int component_of_block(int block) const { return component_of_block_[static_cast<size_t>(block)]; }
-    const HuffmanTable& dc_table(int block) const { return *dc_of_block_[static_cast<size_t>(block)]; }
-    const HuffmanTable& ac_table(int block) const { return *ac_of_block_[static_cast<size_t>(block)]; }
+    int component_of_block(int block) const {
+        return component_of_block_[static_cast<size_t>(block)];
+    }
+    const HuffmanTable& dc_table(int block) const {
+        return *dc_of_block_[static_cast<size_t>(block)];
+    }
+    const HuffmanTable& ac_table(int block) const {
+        return *ac_of_block_[static_cast<size_t>(block)];
+    }
     uint32_t n_mcus() const { return n_mcus_; }
     uint32_t mcus_wide() const { return mcus_wide_; }
     uint16_t restart_interval_mcus() const { return restart_interval_mcus_; }
@@ -114,7 +125,8 @@ private:
     struct Ending {
         uint32_t mcu_bits = 0;
         unsigned toggles = 0;  // bit i: the parity of component i changes with each MCU
-        // steps[parities][j]: 2^j MCUs, where bit i of parities is the parity of component i's cell.
+        // steps[parities][j]: 2^j MCUs, where bit i of parities is the parity of component i's
+        // cell.
         std::array<std::vector<Step>, 16> steps;
     };
 

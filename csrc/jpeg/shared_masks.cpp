@@ -109,13 +109,16 @@ std::array<CounterRange, JpegCursor::kCounters> JpegCursor::Walker::ranges() con
         const int offset = first >> (size - 1) ? 0 : 1 - (1 << size);
         const auto component = static_cast<size_t>(cursor_.plan().component_of_block(p.block));
         const int before = p.predictors[component];
-        all[component].narrow(kMinDc - before - (last + offset), kMaxDc - before - (first + offset));
+        all[component].narrow(
+            kMinDc - before - (last + offset), kMaxDc - before - (first + offset)
+        );
     }
     return all;
 }
 
 std::optional<uint8_t> JpegCursor::forced_byte() const {
-    if (position_.stuffing_due || (grammar_->is_pinned() && !position_.in_scan)) return ending_byte();
+    if (position_.stuffing_due || (grammar_->is_pinned() && !position_.in_scan))
+        return ending_byte();
     JpegCursor cursor = *this;
     cursor.observer_ = nullptr;
     unsigned byte = 0;

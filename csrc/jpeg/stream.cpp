@@ -159,7 +159,8 @@ void JpegCursor::take_frame_field(uint32_t value) {
 /// T.81 B.2.3, Figure B.4.
 void JpegCursor::take_scan_header_field(uint32_t value) {
     Position& p = position_;
-    ScanComponent& component = segment_.scan_components[std::min<size_t>(p.index, kMaxComponents - 1)];
+    ScanComponent& component =
+        segment_.scan_components[std::min<size_t>(p.index, kMaxComponents - 1)];
     switch (p.at) {
         case Element::kLs:
             p.n_scan_components = static_cast<uint8_t>((value - 6) / 2);
