@@ -84,7 +84,7 @@ class JpegGrammar(_core.JpegGrammar):
         if subsampling is not None and subsampling not in SUBSAMPLINGS:
             known = ", ".join(SUBSAMPLINGS)
             raise UsageError(f"subsampling '{subsampling}' is not one of {known}")
-        given = {
+        given: dict[str, Any] = {
             "portable": None if portable else False,
             "width": width,
             "height": height,
