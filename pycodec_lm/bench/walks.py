@@ -80,6 +80,7 @@ class WalkReport:
 
     coverage: Coverage = field(default_factory=Coverage)
     n_done: dict[tuple[str, str], int] = field(default_factory=dict)
+    n_cases: int = 0
     n_excused: int = 0
     problems: list[tuple[WalkCase, str]] = field(default_factory=list)
 
@@ -166,6 +167,7 @@ def check_walks(
             walk.path.write_bytes(walk.file)
             walks.append(walk)
         _decode(walks, peer, report, n_threads)
+        report.n_cases = min(start + _BATCH, len(cases))
         yield report
 
 

@@ -1,0 +1,161 @@
+"""Measurements as reports: what each `pycodec-lm bench` command prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .coverage import SCOPE
+from .decoders import decoder_versions
+from .mask_speed import MaskTimes
+from .measure import Report, Spread
+from .peers import PeerTimes
+from .walks import KINDS, WalkReport
+
+__all__ = ["check_report", "mask_report", "walk_report"]
+
+# How many walks each value of the scope should be reached by, of 2,000.
+_LEAST_OF_2000 = 20
+
+
+def least_coverage(n_walks: int) -> int:
+    """How often each value must occur in so many walks."""
+    return max(1, _LEAST_OF_2000 * n_walks // 2000)
+
+
+def walk_report(walks: WalkReport, command: str) -> Report:
+    """What the walks reached, and what went wrong."""
+    report = Report("Random walks over the grammar, read by real decoders", command)
+    n_done = sum(walks.n_done.values())
+    least = least_coverage(n_done)
+    report.notes += [f"{name}: {text}" for name, text in decoder_versions().items()]
+    report.notes += [
+        "each file: valid in our check by both ways of reading; djpeg -strict, Pillow (warnings as"
+        " errors) and ffmpeg -v error -err_detect explode exit with 0 and say nothing; the"
+        " coefficients written equal libjpeg's jpeg_read_coefficients",
+        f"ffmpeg has no pixel format for the sampling factors of {walks.n_excused} of the files",
+        f"{len(walks.problems)} problems",
+    ]
+    grammars = ("any", "jpeg_lm", "like")
+    rows = [
+        [kind, *(str(walks.n_done.get((kind, grammar), 0)) for grammar in grammars)]
+        for kind in KINDS
+    ]
+    report.add_table(
+        f"Walks, {n_done}",
+        ["kind of walk", "JpegGrammar()", ".jpeg_lm(...)", ".like(file)"],
+        rows,
+    )
+    rows = [
+        [group, str(len(values)), *_rarest(walks, group, values)] for group, values in SCOPE.items()
+    ]
+    report.add_table(
+        f"Coverage: walks that reached a value (asked for: {least} or more)",
+        ["", "values", "rarest", "its walks", f"values below {least}"],
+        [[*row, str(_n_below(walks, row[0], least))] for row in rows],
+    )
+    common = walks.coverage.sampling.most_common(12)
+    report.add_table(
+        f"Sampling factors HxV: {len(walks.coverage.sampling)} combinations, the most common",
+        ["components", "walks"],
+        [[text, str(n)] for text, n in common],
+    )
+    if walks.problems:
+        rows = [[str(case), text.replace("|", "/")] for case, text in walks.problems]
+        report.add_table("Problems", ["walk", "what happened"], rows)
+    report.data = {
+        "walks": {f"{kind}, {grammar}": n for (kind, grammar), n in walks.n_done.items()},
+        "excused": walks.n_excused,
+        "problems": [[str(case), text] for case, text in walks.problems],
+        "coverage": {group: dict(counts) for group, counts in walks.coverage.walks.items()},
+    }
+    return report
+
+
+def _rarest(walks: WalkReport, group: str, values: Sequence[str]) -> tuple[str, str]:
+    counts = walks.coverage.walks[group]
+    rarest = min(values, key=lambda value: counts[value])
+    return rarest, str(counts[rarest])
+
+
+def _n_below(walks: WalkReport, group: str, least: int) -> int:
+    return sum(walks.coverage.walks[group][value] < least for value in SCOPE[group])
+
+
+def check_report(times: dict[str, Spread], n_files: int, n_bytes: int, command: str) -> Report:
+    """Checking beside decoding."""
+    report = Report("Checking JPEG files", command)
+    report.notes += [f"{name}: {text}" for name, text in decoder_versions().items()]
+    report.notes.append(
+        f"{n_files} valid files in memory, {n_bytes / n_files:.0f} bytes on average; CPU time of one"
+        " thread; readers take turns, the spread is over rounds"
+    )
+    ours = times["check"].median
+    rows = [
+        [
+            name,
+            f"{spread.median:.1f}",
+            f"{spread.p10:.1f} - {spread.p90:.1f}",
+            f"{n_bytes / n_files / spread.median:.1f}",
+            f"{spread.median / ours:.2f}",
+        ]
+        for name, spread in times.items()
+    ]
+    report.add_table(
+        f"CPU time a file, {times['check'].n} rounds",
+        ["", "median us", "10 % - 90 %", "MB/s", "times our check"],
+        rows,
+    )
+    report.data = {name: vars(spread) for name, spread in times.items()}
+    return report
+
+
+def mask_report(
+    rows: Sequence[MaskTimes],
+    peers: Sequence[PeerTimes],
+    floor_ns: float,
+    command: str,
+) -> Report:
+    """Masks along files, and other engines along JSON."""
+    report = Report("Masks: microseconds a Python call", command)
+    report.notes.append(
+        f"wall time of one thread after a warm-up, less the timer's floor of {floor_ns:.0f} ns; the"
+        " bit of the true token was looked at in every step"
+    )
+    report.add_table(
+        "fill_next_token_bitmask and accept_token along files",
+        ["grammar", "V", "max_tokens", "calls", "fill p50", "p90", "p99", "accept p50", "p99"],
+        [
+            [
+                row.grammar,
+                str(row.vocab_size),
+                str(row.max_tokens or "none"),
+                str(row.fill.n),
+                *(f"{value:.2f}" for value in (row.fill.median, row.fill.p90, row.fill.p99)),
+                *(f"{value:.2f}" for value in (row.accept.median, row.accept.p99)),
+            ]
+            for row in rows
+        ],
+    )
+    if peers:
+        report.add_table(
+            "Others, along JSON documents with a schema (they cannot write binary files)",
+            ["engine", "V", "calls", "fill p50", "p90", "p99", "true token forbidden"],
+            [
+                [
+                    f"{peer.name} {peer.version}",
+                    str(peer.vocab_size),
+                    str(peer.fill.n),
+                    *(f"{value:.2f}" for value in (peer.fill.median, peer.fill.p90, peer.fill.p99)),
+                    str(peer.n_wrong),
+                ]
+                for peer in peers
+            ],
+        )
+    report.data = {
+        "timer_floor_ns": floor_ns,
+        "rows": [
+            {**vars(row), "fill": vars(row.fill), "accept": vars(row.accept)} for row in rows
+        ],
+        "peers": [{**vars(peer), "fill": vars(peer.fill)} for peer in peers],
+    }
+    return report

@@ -1,0 +1,187 @@
+"""`pycodec-lm bench`: measurements that refuse to print where a correctness check fails."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import tempfile
+from pathlib import Path
+
+from .._files import write_file
+from ..bench.measure import Report
+from ..errors import UsageError
+from ._common import print_json, printable, progress
+
+__all__ = ["add_parser"]
+
+_BYTES_ONLY = 259
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds this command to the parser."""
+    parser = subparsers.add_parser(
+        "bench",
+        help="measure, with the correctness checked first",
+        description="Measures, and checks what it measures first; nothing is printed that is wrong.",
+        epilog="Exit code: 0 fine, 1 something is not correct, 2 misuse.",
+    )
+    kinds = parser.add_subparsers(metavar="WHAT", required=True)
+
+    walks = kinds.add_parser("walks", help="random walks over the masks, read by real decoders")
+    walks.add_argument("-n", "--walks", type=int, default=2000, help="how many (2000)")
+    walks.add_argument("--seed", type=int, default=0, help="of the first walk (0)")
+    walks.add_argument("--keep", metavar="FOLDER", help="where files that go wrong are left")
+    walks.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
+    walks.set_defaults(func=_walks)
+
+    check = kinds.add_parser("check", help="check beside libjpeg-turbo and Pillow")
+    check.add_argument("folder", help="a folder of valid JPEG files")
+    check.add_argument("--rounds", type=int, default=11, help="over all the files (11)")
+    check.set_defaults(func=_check)
+
+    mask = kinds.add_parser("mask", help="masks along files, beside XGrammar and llguidance")
+    mask.add_argument("folder", help="a folder of valid JPEG files of one size and subsampling")
+    mask.add_argument(
+        "--vocab-sizes",
+        type=int,
+        nargs="+",
+        default=[_BYTES_ONLY, 512, 1024],
+        metavar="V",
+        help=f"sizes of the vocabularies ({_BYTES_ONLY} 512 1024; {_BYTES_ONLY} is bytes alone)",
+    )
+    mask.add_argument("--warm-up", type=int, default=60, help="files before the clock runs (60)")
+    mask.add_argument("--files", type=int, default=20, help="files that are timed (20)")
+    mask.set_defaults(func=_mask)
+
+    decoders = kinds.add_parser("decoders", help="what djpeg, Pillow and ffmpeg say about files")
+    decoders.add_argument("files", nargs="+", metavar="FILE", help="a JPEG file, named .jpg")
+    decoders.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
+    decoders.set_defaults(func=_decoders)
+
+    for kind in (walks, check, mask, decoders):
+        kind.add_argument("--json", action="store_true", help="print one JSON object")
+        kind.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    for kind in (walks, check, mask):
+        kind.add_argument("-o", "--output", metavar="FILE.md", help="write the report to a file too")
+
+
+def _show(report: Report, args: argparse.Namespace) -> None:
+    if args.output:
+        write_file(args.output, report.to_markdown().encode())
+    if args.json:
+        print_json(report.to_json())
+    else:
+        print(report.to_markdown(), end="")
+
+
+def _command(*words: object) -> str:
+    """The command that repeats a measurement, without the folders of this machine."""
+    return shlex.join(["pycodec-lm", "bench", *map(str, words)])
+
+
+def _files_of(folder: str) -> list[Path]:
+    if not Path(folder).is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))
+    if not paths:
+        raise UsageError(f"{folder} has no file named .jpg")
+    return paths
+
+
+def _walks(args: argparse.Namespace) -> int:
+    from ..bench.figures import least_coverage, walk_report
+    from ..bench.walks import WalkReport, check_walks, plan_walks
+
+    if args.walks < 1 or args.threads < 1:
+        raise UsageError("--walks and --threads must be at least 1")
+    result = WalkReport()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(args.keep or temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        cases = plan_walks(args.walks, args.seed)
+        with progress(len(cases), "walking", quiet=args.quiet or args.json) as bar:
+            n_before = 0
+            for result in check_walks(cases, folder, n_threads=args.threads):
+                n_now = result.n_cases
+                bar.update(n_now - n_before, f"{len(result.problems)} problems")
+                n_before = n_now
+    _show(walk_report(result, _command("walks", "-n", args.walks, "--seed", args.seed)), args)
+    rare = result.coverage.rare(least_coverage(args.walks))
+    return 1 if result.problems or rare or result.coverage.unexpected() else 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ..bench.check_speed import measure_check
+    from ..bench.figures import check_report
+
+    if args.rounds < 1:
+        raise UsageError("--rounds must be at least 1")
+    paths = _files_of(args.folder)
+    with progress(args.rounds, "checking", quiet=args.quiet or args.json) as bar:
+        times = measure_check(paths, args.rounds, bar.update)
+    n_bytes = sum(path.stat().st_size for path in paths)
+    command = _command("check", Path(args.folder).resolve().name, "--rounds", args.rounds)
+    _show(check_report(times, len(paths), n_bytes, command), args)
+    return 0
+
+
+def _mask(args: argparse.Namespace) -> int:
+    from ..bench.figures import mask_report
+    from ..bench.mask_speed import measure_masks
+    from ..bench.measure import timer_floor_ns
+    from ..bench.peers import available_peers, measure_peer
+
+    if min(args.vocab_sizes) < _BYTES_ONLY or min(args.warm_up, args.files) < 1:
+        raise UsageError(f"--vocab-sizes start at {_BYTES_ONLY}, --warm-up and --files at 1")
+    files = [path.read_bytes() for path in _files_of(args.folder)]
+    peers = available_peers()
+    n_rows = 6 * len(args.vocab_sizes) + len(peers) * len(args.vocab_sizes)
+    with progress(n_rows, "timing masks", quiet=args.quiet or args.json) as bar:
+        rows = [
+            *measure_masks(
+                files,
+                args.vocab_sizes,
+                n_warm_up=args.warm_up,
+                n_measured=args.files,
+                on_row=bar.update,
+            )
+        ]
+        others = []
+        for name in peers:
+            for vocab_size in args.vocab_sizes:
+                others.append(measure_peer(name, vocab_size))
+                bar.update()
+    words = ("mask", Path(args.folder).resolve().name, "--vocab-sizes", *args.vocab_sizes)
+    command = _command(*words, "--warm-up", args.warm_up, "--files", args.files)
+    _show(mask_report(rows, others, timer_floor_ns(), command), args)
+    return 0
+
+
+def _decoders(args: argparse.Namespace) -> int:
+    from ..bench.decoders import all_complaints, available_decoders
+
+    if args.threads < 1:
+        raise UsageError("--threads must be at least 1")
+    paths = [Path(name) for name in args.files]
+    for path in paths:
+        with path.open("rb"):
+            pass  # one line about what cannot be read, instead of three decoders' words
+    n_bad = 0
+    found: dict[str, list[dict[str, object]]] = {}
+    bar = progress(len(paths), "decoding", quiet=args.quiet or args.json)
+    with bar:
+        for path, complaints in all_complaints(paths, args.threads):
+            bar.update()
+            n_bad += any(not c.is_excused for c in complaints)
+            found[str(path)] = [vars(c) for c in complaints]
+    if args.json:
+        print_json({"decoders": available_decoders(), "files": found})
+    else:
+        for name, said in found.items():
+            for complaint in said:
+                excuse = " (excused)" if complaint["is_excused"] else ""
+                text = " ".join(str(complaint["message"]).split())
+                print(f"{printable(name)}: {complaint['decoder']}: {text}{excuse}")
+        decoders = ", ".join(available_decoders())
+        print(f"{len(paths)} files, {len(paths) - n_bad} clean in {decoders}")
+    return 1 if n_bad else 0
