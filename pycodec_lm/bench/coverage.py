@@ -16,10 +16,18 @@ from .structure import DHT, DQT, DRI, EOI, RST0, SOF0, SOI, SOS, Structure
 __all__ = ["SCOPE", "Coverage", "error_codes"]
 
 _APP0, _COM, _FILL = 0xE0, 0xFE, 0xFF
-_MARKER_NAMES = {SOI: "SOI", SOF0: "SOF0", DHT: "DHT", DQT: "DQT", DRI: "DRI", SOS: "SOS",
-                 EOI: "EOI", _COM: "COM",
-                 **{_APP0 + i: f"APP{i}" for i in range(16)},
-                 **{RST0 + i: f"RST{i}" for i in range(8)}}
+_MARKER_NAMES = {
+    SOI: "SOI",
+    SOF0: "SOF0",
+    DHT: "DHT",
+    DQT: "DQT",
+    DRI: "DRI",
+    SOS: "SOS",
+    EOI: "EOI",
+    _COM: "COM",
+    **{_APP0 + i: f"APP{i}" for i in range(16)},
+    **{RST0 + i: f"RST{i}" for i in range(8)},
+}
 _ELEMENTS = {
     SOF0: ("Lf", "P", "Y", "X", "Nf", "Ci", "Hi", "Vi", "Tqi"),
     SOS: ("Ls", "Ns", "Csj", "Tdj", "Taj", "Ss", "Se", "Ah", "Al"),
@@ -33,19 +41,58 @@ _RESTARTS = ("none", "1", "2-9", "10-99", "100 or more", "never reached")
 _SIZES = ("1 MCU", "2-63 MCUs", "64 MCUs or more")
 _AC_SYMBOLS = [0x00, 0xF0, *(run << 4 | size for run in range(16) for size in range(1, 11))]
 # Of csrc/grammar/status.cpp; those of narrower grammars and of callers are out of scope.
-_ERROR_CODES = (
-    "truncated missing_soi marker_expected unexpected_marker reserved_marker second_frame"
-    " frame_missing scan_missing scan_not_ready segment_length reserved_value zero_dimension"
-    " component_repeated sampling_factor quantization_table_undefined"
-    " quantization_table_precision zero_quantizer huffman_code_overfull huffman_all_ones_code"
-    " huffman_code_count huffman_dc_symbol huffman_table_undefined huffman_table_unusable"
-    " component_unknown component_order component_coded_twice too_many_blocks_in_mcu"
-    " spectral_selection successive_approximation huffman_code_invalid dc_category dc_range"
-    " ac_size ac_symbol_reserved ac_run_past_end ac_zrl_past_end ac_dead_end padding_bit"
-    " unstuffed_ff fill_before_stuffing restart_missing restart_number restart_unexpected"
-    " entropy_data_after_interval process_unsupported arithmetic_coding hierarchical"
-    " jpeg_extension component_count_unsupported number_of_lines_unsupported"
-).split()
+_ERROR_CODES = [
+    "truncated",
+    "missing_soi",
+    "marker_expected",
+    "unexpected_marker",
+    "reserved_marker",
+    "second_frame",
+    "frame_missing",
+    "scan_missing",
+    "scan_not_ready",
+    "segment_length",
+    "reserved_value",
+    "zero_dimension",
+    "component_repeated",
+    "sampling_factor",
+    "quantization_table_undefined",
+    "quantization_table_precision",
+    "zero_quantizer",
+    "huffman_code_overfull",
+    "huffman_all_ones_code",
+    "huffman_code_count",
+    "huffman_dc_symbol",
+    "huffman_table_undefined",
+    "huffman_table_unusable",
+    "component_unknown",
+    "component_order",
+    "component_coded_twice",
+    "too_many_blocks_in_mcu",
+    "spectral_selection",
+    "successive_approximation",
+    "huffman_code_invalid",
+    "dc_category",
+    "dc_range",
+    "ac_size",
+    "ac_symbol_reserved",
+    "ac_run_past_end",
+    "ac_zrl_past_end",
+    "ac_dead_end",
+    "padding_bit",
+    "unstuffed_ff",
+    "fill_before_stuffing",
+    "restart_missing",
+    "restart_number",
+    "restart_unexpected",
+    "entropy_data_after_interval",
+    "process_unsupported",
+    "arithmetic_coding",
+    "hierarchical",
+    "jpeg_extension",
+    "component_count_unsupported",
+    "number_of_lines_unsupported",
+]
 
 # Where wrong bytes are tried.
 _RANDOM_PLACES = 20
@@ -65,8 +112,14 @@ SCOPE: dict[str, tuple[str, ...]] = {
     "AC table slot": ("0", "1"),
     "tables": ("16-bit quantization", "Huffman slot 2", "Huffman slot 3", "changed between scans"),
     "markers": (*_MARKER_NAMES.values(), "fill byte"),
-    "elements": (*(name for names in _ELEMENTS.values() for name in names),
-                 "DC code", "DC bits", "AC code", "AC bits", "stuffing"),
+    "elements": (
+        *(name for names in _ELEMENTS.values() for name in names),
+        "DC code",
+        "DC bits",
+        "AC code",
+        "AC bits",
+        "stuffing",
+    ),
     "DC category": tuple(str(size) for size in range(12)),
     "AC symbol": tuple(f"{symbol:02x}" for symbol in _AC_SYMBOLS),
     "coefficient": ("DC -1024", "DC 1023", "AC -1023", "AC 1023", "the last, 63"),
@@ -187,7 +240,12 @@ def error_codes(data: bytes, structure: Structure, rng: random.Random) -> set[st
     Raises:
         BrokenWalkError: a byte outside allowed() was accepted, or one inside refused.
     """
-    places = {0, 1, *(offset for _, offset in structure.restarts[:2]), *(rng.randrange(len(data)) for _ in range(_RANDOM_PLACES))}
+    places = {
+        0,
+        1,
+        *(offset for _, offset in structure.restarts[:2]),
+        *(rng.randrange(len(data)) for _ in range(_RANDOM_PLACES)),
+    }
     for segment in structure.segments:
         is_header = segment.marker in (SOF0, SOS)
         n_bytes = 4 + len(segment.payload) if is_header else 6

@@ -43,13 +43,38 @@ __all__ = [
 ]
 
 DECODERS = ("djpeg", "Pillow", "ffmpeg")
-# HV of each component, where all factors of an axis that are 2 count as 1. Measured with ffmpeg 5.1 on
-# every portable combination of three components and a sample of those of four; to all others it
-# answers "Not yet implemented in FFmpeg, patches welcome".
+# HV of each component, where all factors of an axis that are 2 count as 1. Measured with ffmpeg
+# 5.1 on every portable combination of three components and a sample of those of four; to all
+# others it answers "Not yet implemented in FFmpeg, patches welcome".
 _FFMPEG_LAYOUTS = frozenset(
-    "11 11 11,11 22 22,12 11 11,12 12 11,14 11 11,14 12 12,21 11 11,21 11 21,21 21 11,22 11 11,"
-    "22 11 12,22 11 21,22 11 22,22 12 11,22 12 21,22 21 11,22 21 12,22 22 11,23 11 11,24 11 11,"
-    "31 11 11,41 11 11,42 11 11,11 11 11 11,22 11 11 11,22 11 11 22".split(",")
+    [
+        "11 11 11",
+        "11 22 22",
+        "12 11 11",
+        "12 12 11",
+        "14 11 11",
+        "14 12 12",
+        "21 11 11",
+        "21 11 21",
+        "21 21 11",
+        "22 11 11",
+        "22 11 12",
+        "22 11 21",
+        "22 11 22",
+        "22 12 11",
+        "22 12 21",
+        "22 21 11",
+        "22 21 12",
+        "22 22 11",
+        "23 11 11",
+        "24 11 11",
+        "31 11 11",
+        "41 11 11",
+        "42 11 11",
+        "11 11 11 11",
+        "22 11 11 11",
+        "22 11 11 22",
+    ]
 )
 _TIMEOUT_SECONDS = 120
 _PEER_SOURCE = Path(__file__).with_name("libjpeg_peer.c")
@@ -240,7 +265,9 @@ def planes_differ(ours: Planes, theirs: Planes) -> str | None:
     for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         high, wide, _ = a.shape
         if high > b.shape[0] or wide > b.shape[1]:
-            return f"component {i} has {wide} x {high} blocks, in libjpeg {b.shape[1]} x {b.shape[0]}"
+            return (
+                f"component {i} has {wide} x {high} blocks, in libjpeg {b.shape[1]} x {b.shape[0]}"
+            )
         if not np.array_equal(a, b[:high, :wide]):
             y, x, k = (int(at[0]) for at in np.nonzero(a != b[:high, :wide]))
             return (

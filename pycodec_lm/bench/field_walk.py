@@ -59,9 +59,7 @@ def write_random_file(seed: int) -> WrittenFile:
     return FieldWalk(random.Random(seed)).run()
 
 
-def _draw_layout(
-    rng: random.Random, n_components: int
-) -> Sequence[tuple[int, int]] | None:
+def _draw_layout(rng: random.Random, n_components: int) -> Sequence[tuple[int, int]] | None:
     """(H, V) of each component; None for any that is legal."""
     if rng.random() < 0.3:
         return None
@@ -223,8 +221,11 @@ class FieldWalk:
 
     def _write_quantization_tables(self) -> None:
         rng = self.rng
-        needed = [c.quantization_slot for i, c in enumerate(self.structure.components)
-                  if not self._is_ready(i)]
+        needed = [
+            c.quantization_slot
+            for i, c in enumerate(self.structure.components)
+            if not self._is_ready(i)
+        ]
         sizes = [8] * rng.randint(1, 4) + [16] * rng.choice((0, 0, 0, 1))
         rng.shuffle(sizes)
         self.put("Lq", 2 + sum(1 + 8 * n_bits for n_bits in sizes))

@@ -86,8 +86,8 @@ def check_report(times: dict[str, Spread], n_files: int, n_bytes: int, command: 
     report = Report("Checking JPEG files", command)
     report.notes += [f"{name}: {text}" for name, text in decoder_versions().items()]
     report.notes.append(
-        f"{n_files} valid files in memory, {n_bytes / n_files:.0f} bytes on average; CPU time of one"
-        " thread; readers take turns, the spread is over rounds"
+        f"{n_files} valid files in memory, {n_bytes / n_files:.0f} bytes on average; CPU time of"
+        " one thread; readers take turns, the spread is over rounds"
     )
     ours = times["check"].median
     rows = [
@@ -153,9 +153,7 @@ def mask_report(
         )
     report.data = {
         "timer_floor_ns": floor_ns,
-        "rows": [
-            {**vars(row), "fill": vars(row.fill), "accept": vars(row.accept)} for row in rows
-        ],
+        "rows": [{**vars(row), "fill": vars(row.fill), "accept": vars(row.accept)} for row in rows],
         "peers": [{**vars(peer), "fill": vars(peer.fill)} for peer in peers],
     }
     return report

@@ -12,13 +12,19 @@ import numpy as np
 
 from .._core import CompiledGrammar, GrammarMatcher, allocate_token_bitmask
 from ..errors import CodecLMError
-from ..grammar import JpegGrammar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CHOOSERS", "BrokenWalkError", "MaskWalk", "WalkResult", "least_tokens", "legal_tokens",
-           "prompt_of"]
+__all__ = [
+    "CHOOSERS",
+    "BrokenWalkError",
+    "MaskWalk",
+    "WalkResult",
+    "least_tokens",
+    "legal_tokens",
+    "prompt_of",
+]
 
 # How many legal tokens are tried to see what they lead to; all, where there are few.
 _MAX_OUTCOMES = 32
@@ -108,8 +114,7 @@ class MaskWalk:
 
 def prompt_of(compiled: CompiledGrammar) -> bytes:
     """The pinned header of a grammar, which no token spells; b"" where there is none."""
-    grammar = compiled.grammar
-    return grammar.header if isinstance(grammar, JpegGrammar) else b""
+    return compiled.grammar.header
 
 
 def least_tokens(compiled: CompiledGrammar) -> int:

@@ -31,7 +31,9 @@ class Spread:
         ordered = sorted(values)
 
         def at(share: float) -> float:
-            return max(0.0, ordered[min(len(ordered) - 1, int(share * len(ordered)))] - floor) * scale
+            return (
+                max(0.0, ordered[min(len(ordered) - 1, int(share * len(ordered)))] - floor) * scale
+            )
 
         return cls(len(ordered), at(0.5), at(0.1), at(0.9), at(0.99))
 
@@ -106,7 +108,9 @@ def _commit() -> str:
     try:
         run = subprocess.run(
             ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"],
-            capture_output=True, text=True, check=False,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except FileNotFoundError:
         return "unknown"

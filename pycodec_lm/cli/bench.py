@@ -10,7 +10,7 @@ from pathlib import Path
 from .._files import write_file
 from ..bench.measure import Report
 from ..errors import UsageError
-from ._common import print_json, printable, progress
+from ._common import Progress, print_json, printable, progress
 
 __all__ = ["add_parser"]
 
@@ -22,7 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "bench",
         help="measure, with the correctness checked first",
-        description="Measures, and checks what it measures first; nothing is printed that is wrong.",
+        description="Measures, and checks what it measures first; what is wrong is not printed.",
         epilog="Exit code: 0 fine, 1 something is not correct, 2 misuse.",
     )
     kinds = parser.add_subparsers(metavar="WHAT", required=True)
@@ -62,7 +62,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         kind.add_argument("--json", action="store_true", help="print one JSON object")
         kind.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
     for kind in (walks, check, mask):
-        kind.add_argument("-o", "--output", metavar="FILE.md", help="write the report to a file too")
+        kind.add_argument(
+            "-o", "--output", metavar="FILE.md", help="write the report to a file too"
+        )
 
 
 def _show(report: Report, args: argparse.Namespace) -> None:
@@ -89,19 +91,26 @@ def _files_of(folder: str) -> list[Path]:
 
 
 def _walks(args: argparse.Namespace) -> int:
+    from ..bench.decoders import DECODERS, LibjpegPeer, available_decoders
     from ..bench.figures import least_coverage, walk_report
     from ..bench.walks import WalkReport, check_walks, plan_walks
 
     if args.walks < 1 or args.threads < 1:
         raise UsageError("--walks and --threads must be at least 1")
+    if missing := [name for name in DECODERS if name not in available_decoders()]:
+        raise UsageError(
+            f"{' and '.join(missing)} must be on the PATH (Debian: libjpeg-turbo-progs, ffmpeg)"
+        )
     result = WalkReport()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(args.keep or temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        peer = LibjpegPeer(Path(temporary))
         cases = plan_walks(args.walks, args.seed)
+        bar: Progress[int]
         with progress(len(cases), "walking", quiet=args.quiet or args.json) as bar:
             n_before = 0
-            for result in check_walks(cases, folder, n_threads=args.threads):
+            for result in check_walks(cases, folder, peer, n_threads=args.threads):
                 n_now = result.n_cases
                 bar.update(n_now - n_before, f"{len(result.problems)} problems")
                 n_before = n_now
@@ -117,6 +126,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.rounds < 1:
         raise UsageError("--rounds must be at least 1")
     paths = _files_of(args.folder)
+    bar: Progress[int]
     with progress(args.rounds, "checking", quiet=args.quiet or args.json) as bar:
         times = measure_check(paths, args.rounds, bar.update)
     n_bytes = sum(path.stat().st_size for path in paths)
@@ -136,6 +146,7 @@ def _mask(args: argparse.Namespace) -> int:
     files = [path.read_bytes() for path in _files_of(args.folder)]
     peers = available_peers()
     n_rows = 6 * len(args.vocab_sizes) + len(peers) * len(args.vocab_sizes)
+    bar: Progress[int]
     with progress(n_rows, "timing masks", quiet=args.quiet or args.json) as bar:
         rows = [
             *measure_masks(
@@ -168,7 +179,7 @@ def _decoders(args: argparse.Namespace) -> int:
             pass  # one line about what cannot be read, instead of three decoders' words
     n_bad = 0
     found: dict[str, list[dict[str, object]]] = {}
-    bar = progress(len(paths), "decoding", quiet=args.quiet or args.json)
+    bar: Progress[int] = progress(len(paths), "decoding", quiet=args.quiet or args.json)
     with bar:
         for path, complaints in all_complaints(paths, args.threads):
             bar.update()
