@@ -110,7 +110,8 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
         if state is not None:
             self._restore(state)
-        self.log.forget_after(self.step if state is not None else -1)
+        # A run that goes on from step 0 scores the untrained model once more.
+        self.log.forget_after(self.step or -1)
 
     def _find_state(self, resume: bool) -> dict[str, Any] | None:
         exists = (self.out / STATE_FILE).exists()

@@ -10,7 +10,7 @@ import pytest
 
 from pycodec_lm.errors import UsageError
 from pycodec_lm.training.config import TrainingConfig, apply_overrides
-from pycodec_lm.training.loop import Trainer
+from pycodec_lm.training.loop import Hooks, Trainer
 from pycodec_lm.training.state import MetricsLog
 
 from .conftest import TINY
@@ -90,6 +90,22 @@ def test_the_log_of_a_run_is_complete(undisturbed: Path) -> None:
     assert [entry["step"] for entry in entries if "val" in entry] == [0, 25, 50, 60]
     losses = [entry["loss"] for entry in entries if "loss" in entry]
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("stop", [1, 6, 7, 8, 25])
+def test_stopping_before_and_at_a_checkpoint(
+    toy_dataset: Path, undisturbed: Path, tmp_path: Path, stop: int
+) -> None:
+    def interrupt(step: int, _entry: object) -> None:
+        if step == stop:
+            raise KeyboardInterrupt
+
+    first = Trainer(make_config(toy_dataset), tmp_path, hooks=Hooks(on_step=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    Trainer(make_config(toy_dataset), tmp_path, resume=True).run()
+    for mine, other in zip(figures(tmp_path), figures(undisturbed), strict=True):
+        assert mine == other
 
 
 def test_a_finished_run_can_be_prolonged(toy_dataset: Path, tmp_path: Path) -> None:
