@@ -147,10 +147,14 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> in
         if args.json:
             print_json({"file": str(path), **file.report()})
         else:
-            print(_line(path, file))
+            print(_line(path, file, mask=not args.no_mask))
     sheet = folder / _SHEET
     write_file(sheet, png(contact_sheet(cells_of(files))))
-    _print_summary(files, sheet, seconds, as_json=args.json)
+    if args.json:
+        print_json({"sheet": str(sheet), "seconds": seconds, **_summary(files)})
+    else:
+        print(printable(str(sheet)))
+        print(_summary_line(files, seconds, mask=not args.no_mask))
     return 0 if all(file.valid for file in files) else 1
 
 
@@ -160,7 +164,7 @@ def _stream(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
         sys.stdout.buffer.flush()
 
     (file,) = _files(args, checkpoint, on_bytes=write)
-    print(_line(Path("standard output"), file), file=sys.stderr)
+    print(_line(Path("standard output"), file, mask=not args.no_mask), file=sys.stderr)
     return 0 if file.valid else 1
 
 
@@ -210,41 +214,37 @@ def _name(file: GeneratedFile, n_files: int) -> str:
     return f"{number}-{label}.jpg" if label else f"{number}.jpg"
 
 
-def _line(path: Path, file: GeneratedFile) -> str:
+def _line(path: Path, file: GeneratedFile, *, mask: bool) -> str:
+    forced = f" ({file.n_forced} forced)" if mask else ""
     parts = [
         "valid" if file.valid else f"{file.verdict.family}: {file.verdict.message}",
         f"{len(file.data)} bytes",
-        f"{file.n_tokens} tokens ({file.n_forced} forced)",
-        f"vetoed {100 * file.veto_share:.1f} %",
+        f"{file.n_tokens} tokens{forced}",
         f"allowed mass {100 * file.mean_allowed_mass:.2f} %",
         f"log-probability {file.log_probability:.1f}",
     ]
+    if mask:
+        parts.insert(3, f"vetoed {100 * file.veto_share:.1f} %")
     if file.ended_by_budget:
         parts.append("ended by the budget")
     return f"{printable(str(path))}: {', '.join(parts)}"
 
 
-def _print_summary(
-    files: list[GeneratedFile], sheet: Path, seconds: float, *, as_json: bool
-) -> None:
-    n_valid = sum(file.valid for file in files)
+def _summary(files: list[GeneratedFile]) -> dict[str, int | float]:
     n_draws = sum(file.n_draws for file in files)
-    veto_share = sum(file.n_vetoed for file in files) / max(1, n_draws)
-    if as_json:
-        print_json(
-            {
-                "sheet": str(sheet),
-                "files": len(files),
-                "valid": n_valid,
-                "seconds": seconds,
-                "veto_share": veto_share,
-                "ended_by_budget": sum(file.ended_by_budget for file in files),
-            }
-        )
-        return
-    print(printable(str(sheet)))
+    return {
+        "files": len(files),
+        "valid": sum(file.valid for file in files),
+        "ended_by_budget": sum(file.ended_by_budget for file in files),
+        "veto_share": sum(file.n_vetoed for file in files) / max(1, n_draws),
+    }
+
+
+def _summary_line(files: list[GeneratedFile], seconds: float, *, mask: bool) -> str:
+    summary = _summary(files)
     word = "file" if len(files) == 1 else "files"
-    print(
-        f"{len(files)} {word}, {n_valid} valid, {seconds:.1f} s, the mask vetoed"
-        f" {100 * veto_share:.1f} % of draws"
+    masked = f"the mask vetoed {100 * summary['veto_share']:.1f} % of draws"
+    return (
+        f"{summary['files']} {word}, {summary['valid']} valid, {seconds:.1f} s,"
+        f" {masked if mask else 'without a mask'}"
     )

@@ -87,8 +87,8 @@ def contact_sheet(
                 upper + _FRAME_PX + (inner - picture.height) // 2,
             ),
         )
-        lines = [(line, _TEXT) for line in _wrap(cell.caption, font, inner)[:caption_lines]]
-        lines += [("", _TEXT)] * (caption_lines - len(lines)) + [(line, _BAD) for line in message]
+        lines = [(_shorten(cell.caption, font, inner), _TEXT)] * caption_lines
+        lines += [(line, _BAD) for line in message]
         for n, (line, color) in enumerate(lines):
             pen.text((left, frame[3] + 2 + n * _LINE_PX), line, color, font)
     return sheet
