@@ -46,26 +46,40 @@ public:
     uint64_t n_tokens(const Cursor& cursor) const {
         const uint64_t n_bytes = cursor.bytes_to_complete();
         if (trie_->max_depth() == 1 || n_bytes > kMaxSpelledBytes) return n_bytes;
-        return spell(cursor);
+        return spell(cursor, n_bytes, n_bytes);
     }
 
     /// n_tokens(cursor) <= limit, found by what is cheap before what is exact.
     bool fits(const Cursor& cursor, uint64_t limit) const {
-        if (BoundsEndings<Cursor> && ending_bound(cursor, 0) <= limit) return true;
+        // Not of 0 bytes: that may be asked for what is exact, and takes as long.
+        if (BoundsEndings<Cursor> && ending_bound(cursor, 1) <= limit) return true;
         const uint64_t n_bytes = cursor.bytes_to_complete();
         if (n_bytes <= limit) return true;
         if (trie_->max_depth() == 1 || n_bytes > kMaxSpelledBytes) return false;
         if ((n_bytes + trie_->max_depth() - 1) / trie_->max_depth() > limit) return false;
-        return spell(cursor) <= limit;
+        return spell(cursor, n_bytes, limit) <= limit;
     }
 
 private:
-    uint64_t spell(const Cursor& start) const {
-        constexpr uint64_t kFirstChunkBytes = 64;
+    /// Tokens of an ending of n_bytes; more than the limit may be any number above it.
+    uint64_t spell(const Cursor& cursor, uint64_t n_bytes, uint64_t limit) const {
+        if (ending_key(cursor)) return spell_remembering(cursor);
+        std::vector<uint8_t> text;
+        cursor.complete(text, n_bytes);
+        uint64_t n_tokens = 0;
+        for (size_t at = 0; at < text.size() && n_tokens <= limit; ++n_tokens) {
+            at += trie_->longest_match(std::span(text).subspan(at)).n_bytes;
+        }
+        return n_tokens;
+    }
+
+    /// Goes on only to the first state whose ending is known, and remembers those before it.
+    uint64_t spell_remembering(const Cursor& start) const {
+        constexpr uint64_t kFirstChunkBytes = 16;
         constexpr uint64_t kMaxChunkBytes = 4096;
         Cursor cursor = start;
         std::vector<std::pair<StateKey, uint64_t>> passed;  // with the tokens spelled before
-        std::vector<uint8_t> text;  // the ending, from `at` on not yet spelled
+        std::vector<uint8_t> text;  // the ending, not yet spelled from `at` on
         size_t at = 0;
         bool is_whole = false;
         uint64_t chunk_bytes = std::max<uint64_t>(kFirstChunkBytes, trie_->max_depth());
@@ -90,7 +104,7 @@ private:
             while (at < end) cursor.accept(text[at++]);
         }
         for (auto& [key, length] : passed) length = n_tokens - length;
-        if (!passed.empty()) memo_->insert(passed);
+        memo_->insert(passed);
         return n_tokens;
     }
 

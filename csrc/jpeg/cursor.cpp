@@ -68,6 +68,11 @@ int JpegCursor::take_bits(unsigned bits, int n_bits) {
     return n;
 }
 
+/// Takes bits that are known to go on a valid file.
+void JpegCursor::take_legal(unsigned bits, int n_bits) {
+    while (n_bits > 0) n_bits -= take_bits(bits & ((1u << n_bits) - 1), n_bits);
+}
+
 Status JpegCursor::push(uint8_t byte) {
     if (accept(byte)) return {};
     Status status;

@@ -67,6 +67,7 @@ public:
     std::optional<StateKey> local_key(uint64_t n_bytes) const;
     std::array<int32_t, kCounters> counters() const;
     Walker walker() const;
+    std::optional<StateKey> ending_key() const;
     std::optional<uint8_t> forced_byte() const;
 
     // Fields, for the writer and the inspector. Between fields every bit belongs to the next one.
@@ -89,8 +90,12 @@ public:
     /// The cursor after the scan it is in, whatever the scan says; the offset is not kept up.
     JpegCursor at_scan_end() const;
 
-    /// The bit that the shortest known ending takes next.
-    bool ending_bit() const;
+    struct Bits {
+        uint32_t value;
+        int n;
+    };
+    /// The rest of the current field, as the shortest known ending spells it.
+    Bits ending_field() const;
     /// Takes one bit; false and unchanged where no valid file goes on so. Stuffing, pinned bytes
     /// and the offset belong to whole bytes: accept() sees to them.
     bool take_bit(bool bit);
@@ -191,6 +196,7 @@ private:
 
     const ScanPlan& plan() const { return *header_->scan; }
     int take_bits(unsigned bits, int n_bits);
+    void take_legal(unsigned bits, int n_bits);
 
     std::shared_ptr<const JpegGrammar> grammar_;
     std::shared_ptr<const Header> header_;
@@ -214,5 +220,6 @@ private:
 static_assert(GrammarCursor<JpegCursor>);
 static_assert(SharesMasks<JpegCursor>);
 static_assert(BoundsEndings<JpegCursor>);
+static_assert(NamesEndings<JpegCursor>);
 
 }  // namespace pycodec_lm::jpeg

@@ -72,20 +72,22 @@ uint8_t JpegCursor::preferred_marker() const {
     return legal_markers().contains(marker::kSos) ? marker::kSos : marker::kDri;
 }
 
-bool JpegCursor::ending_bit() const {
+JpegCursor::Bits JpegCursor::ending_field() const {
     const Position& p = position_;
     switch (spelling()) {
         case Spelling::kPadding:
-            return true;
+            return {(1u << (8 - p.bit)) - 1, 8 - p.bit};
         case Spelling::kHuffman: {
             const HuffmanTable& table = huffman_table();
             const auto& leaf = table.leaf(table.cheapest_leaf(p.node, p.k));
-            return (leaf.code >> (leaf.length_bits - p.n_partial - 1)) & 1;
+            const int n = leaf.length_bits - p.n_partial;
+            return {leaf.code & ((1u << n) - 1), n};
         }
         case Spelling::kNumber:
             break;
     }
-    return (ending_value() >> (field_bits() - p.n_partial - 1)) & 1;
+    const int n = field_bits() - p.n_partial;
+    return {ending_value() & ((1u << n) - 1), n};
 }
 
 /// Of a number: the value that the ending gives it.
@@ -110,16 +112,10 @@ uint8_t JpegCursor::ending_byte() const {
     cursor.observer_ = nullptr;
     unsigned byte = 0;
     for (int n_left = 8; n_left > 0;) {
-        int n = 1;
-        unsigned bits = 0;
-        if (cursor.spelling() == Spelling::kNumber) {
-            const int n_missing = cursor.field_bits() - cursor.position_.n_partial;
-            n = std::min(n_left, n_missing);
-            bits = (cursor.ending_value() >> (n_missing - n)) & ((1u << n) - 1);
-        } else {
-            bits = cursor.ending_bit() ? 1 : 0;
-        }
-        cursor.take_bits(bits, n);
+        const Bits field = cursor.ending_field();
+        const int n = std::min(n_left, field.n);
+        const unsigned bits = field.value >> (field.n - n);
+        cursor.take_legal(bits, n);
         byte = (byte << n) | bits;
         n_left -= n;
     }
@@ -251,10 +247,12 @@ uint64_t JpegCursor::scan_ending_bytes() const {
     const bool at_start = p.at == Element::kDcCode && p.block == 0 && p.n_partial == 0;
     if (!at_start) {
         while (p.at != Element::kPadding && p.mcu == mcu) {
-            const bool bit = cursor.ending_bit();
-            cursor.take_bit(bit);
-            n_stuffed += phase.add(bit);
-            ++n_bits;
+            const Bits field = cursor.ending_field();
+            cursor.take_legal(field.value, field.n);
+            for (int i = field.n - 1; i >= 0; --i) {
+                n_stuffed += phase.add((field.value >> i) & 1);
+            }
+            n_bits += static_cast<uint64_t>(field.n);
         }
     }
     uint32_t next_interval = p.mcu;

@@ -1,6 +1,7 @@
 #include "jpeg/huffman_table.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace pycodec_lm::jpeg {
 
@@ -62,6 +63,18 @@ uint32_t HuffmanTable::cost(const Leaf& leaf, int k) const {
     return own + bits_to_finish_[static_cast<size_t>(next_coefficient(leaf.symbol, k))];
 }
 
+/// The order of ways to finish: of the cheapest, the one with the smallest amplitude, so that what
+/// is filled in is flat where it costs no more. It must be one order at all nodes: an ending goes
+/// on as it began.
+bool HuffmanTable::precedes(uint32_t cost, size_t leaf, uint32_t other_cost, size_t other) const {
+    const auto rank = [this](uint32_t bits, size_t index) {
+        const uint8_t symbol = leaves_[index].symbol;
+        const int size = class_ == TableClass::kDc ? symbol : size_of(symbol);
+        return std::tuple(bits, size, index);
+    };
+    return rank(cost, leaf) < rank(other_cost, other);
+}
+
 /// Shortest paths from every k to 64 over the symbols of the table, from the end backwards.
 void HuffmanTable::find_cheapest_endings() {
     bits_to_finish_.fill(kNever);
@@ -92,7 +105,8 @@ void HuffmanTable::find_cheapest_endings() {
             continue;
         }
         const auto bits = static_cast<uint32_t>(leaves_[i].length_bits + size);
-        if (bits < ways[way].bits) ways[way] = {bits, static_cast<uint16_t>(i), symbol};
+        if (precedes(bits, i, ways[way].bits, ways[way].leaf))
+            ways[way] = {bits, static_cast<uint16_t>(i), symbol};
     }
     if (class_ == TableClass::kDc) {
         bits_to_finish_[0] = ways[kDcWay].bits;
@@ -106,7 +120,7 @@ void HuffmanTable::find_cheapest_endings() {
                 const uint32_t bits =
                     way.bits +
                     bits_to_finish_[static_cast<size_t>(next_coefficient(way.symbol, k))];
-                if (bits < best || (bits == best && way.leaf < leaf)) {
+                if (precedes(bits, way.leaf, best, leaf)) {
                     best = bits;
                     leaf = way.leaf;
                 }
@@ -175,7 +189,7 @@ size_t HuffmanTable::cheapest_leaf(uint16_t node_index, int k) const {
     uint32_t best_cost = kNever;
     for (size_t i = node.first_leaf; i < node.end_leaf; ++i) {
         if (!is_legal(leaves_[i].symbol, k)) continue;
-        if (const uint32_t c = cost(leaves_[i], k); c < best_cost) {
+        if (const uint32_t c = cost(leaves_[i], k); precedes(c, i, best_cost, best)) {
             best_cost = c;
             best = i;
         }

@@ -85,6 +85,7 @@ private:
     uint64_t legal_positions(uint8_t symbol) const;
     uint16_t add_node(unsigned code, int length_bits, size_t first, size_t end);
     uint32_t cost(const Leaf& leaf, int k) const;
+    bool precedes(uint32_t cost, size_t leaf, uint32_t other_cost, size_t other) const;
 
     TableClass class_;
     std::array<uint8_t, 16> bits_;

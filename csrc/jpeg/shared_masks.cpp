@@ -1,4 +1,5 @@
-// Which states of a scan accept the same bytes: the hooks of grammar/cursor_hooks.hpp.
+// Which states of a scan accept the same bytes, and which end alike: the hooks of
+// grammar/cursor_hooks.hpp.
 #include <algorithm>
 
 #include "jpeg/cursor.hpp"
@@ -68,6 +69,36 @@ std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
     return StateKey{.high = high.word(), .low = low.word()};
 }
 
+std::optional<StateKey> JpegCursor::ending_key() const {
+    const Position& p = position_;
+    // What follows the scan must be fixed: EOI or pinned bytes. And the ending must not look at the
+    // predictors, which the bits of a DC difference do.
+    if (!p.in_scan || plan().id() == ScanIds::kNone || !header_->is_fully_coded() ||
+        !plan().cheapest_dc_is_zero() || p.at == Element::kDcBits) {
+        return std::nullopt;
+    }
+    if (p.at == Element::kDcCode) {
+        const HuffmanTable& table = huffman_table();
+        if (table.leaf(table.cheapest_leaf(p.node, 0)).symbol != 0) return std::nullopt;
+    }
+    Packer low;
+    low.add(plan().id(), 16);
+    low.add(static_cast<uint64_t>(p.at), 8);
+    low.add(p.block, 4);
+    low.add(p.k, 7);
+    low.add(p.n_partial, 5);
+    low.add(p.stuffing_due ? 1 : 0, 1);
+    low.add(p.restart_due ? 1 : 0, 1);
+    low.add(p.restart_number, 3);
+    low.add(plan().restart_interval_mcus() == 0 ? 0 : p.interval_left_mcus, 16);
+    Packer high;
+    high.add(plan().n_mcus() - p.mcu, 32);
+    high.add(p.partial, 16);
+    // Inside a code the node counts, behind it the size that the symbol gave.
+    high.add(p.at == Element::kAcBits ? p.symbol : p.node, 16);
+    return StateKey{.high = high.word(), .low = low.word()};
+}
+
 std::array<int32_t, JpegCursor::kCounters> JpegCursor::counters() const {
     std::array<int32_t, kCounters> values{};
     std::copy(position_.predictors.begin(), position_.predictors.end(), values.begin());
@@ -124,7 +155,8 @@ std::optional<uint8_t> JpegCursor::forced_byte() const {
     unsigned byte = 0;
     for (int i = 0; i < 8; ++i) {
         JpegCursor other = cursor;
-        const bool bit = cursor.ending_bit();
+        const Bits field = cursor.ending_field();
+        const bool bit = (field.value >> (field.n - 1)) & 1;
         if (other.take_bit(!bit)) return std::nullopt;
         cursor.take_bit(bit);
         byte = (byte << 1) | (bit ? 1 : 0);

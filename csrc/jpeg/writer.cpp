@@ -26,7 +26,8 @@ void JpegWriter::write_bit(bool bit) {
 void JpegWriter::write_automatic() {
     while (ahead_.element() == Element::kPadding || ahead_.element() == Element::kMarkerPrefix ||
            ahead_.element() == Element::kSoi) {
-        write_bit(ahead_.ending_bit());
+        const JpegCursor::Bits field = ahead_.ending_field();
+        for (int i = field.n - 1; i >= 0; --i) write_bit((field.value >> i) & 1);
     }
 }
 

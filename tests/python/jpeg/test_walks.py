@@ -1,0 +1,103 @@
+"""Walks without a model and without decoders; tests/decoders has real ones read the files."""
+
+import random
+
+import pytest
+
+import pycodec_lm as pcl
+from pycodec_lm._core import compile_grammar
+from pycodec_lm.bench.coverage import SCOPE, Coverage, error_codes
+from pycodec_lm.bench.field_walk import write_random_file
+from pycodec_lm.bench.mask_walk import CHOOSERS, MaskWalk, least_tokens
+from pycodec_lm.bench.structure import read_structure
+from pycodec_lm.bench.vocabularies import byte_vocabulary, pair_vocabulary, shuffled
+from pycodec_lm.bench.walks import KINDS, plan_walks, run_walk
+from pycodec_lm.grammar import JpegGrammar
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_legal_value_for_every_field_makes_a_valid_file(seed: int) -> None:
+    written = write_random_file(seed)
+    assert pcl.check(written.data).valid
+    # The planes were worked out beside the writer, by A.2 and F.2.2.1.
+    read = pcl.read_coefficients(written.data)
+    assert [plane.shape for plane in read] == [plane.shape for plane in written.planes]
+    assert all((a == b).all() for a, b in zip(read, written.planes, strict=True))
+    assert write_random_file(seed).data == written.data
+
+
+def test_every_wrong_byte_is_refused_with_a_code_of_the_scope() -> None:
+    coverage = Coverage()
+    for seed in range(100, 112):
+        data = write_random_file(seed).data
+        structure = read_structure(data)
+        coverage.add(data, structure, error_codes(data, structure, random.Random(seed)))
+    assert coverage.n_walks == 12
+    assert coverage.unexpected() == []
+    # A dozen files do not reach all, but most.
+    assert len(coverage.walks["error code"]) > 30
+    missing = {group for group, _, _ in coverage.rare(1)}
+    assert missing.isdisjoint({"components", "quantization slot", "DC table slot", "AC table slot"})
+
+
+GRAMMARS = {
+    "any": JpegGrammar(),
+    "narrow": JpegGrammar(width=24, height=9, subsampling="4:2:0", quality=60),
+    "jpeg_lm": JpegGrammar.jpeg_lm(48, 32),
+    "like": JpegGrammar.like(write_random_file(3).data),
+}
+
+
+@pytest.mark.parametrize("chooser", CHOOSERS)
+@pytest.mark.parametrize("name", GRAMMARS)
+@pytest.mark.parametrize("times", [1, 2])
+def test_walks_end_within_the_budget_in_a_valid_file(name: str, chooser: str, times: int) -> None:
+    grammar = GRAMMARS[name]
+    info = byte_vocabulary()
+    if chooser == "highest":
+        info = shuffled(info, seed=times)
+    compiled = compile_grammar(grammar, info)
+    budget = times * least_tokens(compiled)
+    result = MaskWalk(compiled, budget, chooser, seed=times).run()
+    assert result.n_tokens <= budget
+    verdict = pcl.check(grammar.to_file(result.stream))
+    assert verdict.valid, verdict.message
+
+
+def test_walks_with_longer_tokens_end_within_the_budget() -> None:
+    grammar = JpegGrammar.jpeg_lm(40, 24, restart_interval=2)
+    samples = [write_random_file(seed).data for seed in (3, 4)]
+    compiled = compile_grammar(grammar, pair_vocabulary(samples, 200))
+    least = least_tokens(compiled)
+    for seed in range(3):
+        result = MaskWalk(compiled, 3 * least, "token", seed).run()
+        assert result.n_tokens <= 3 * least
+        assert pcl.check(grammar.to_file(result.stream)).valid
+
+
+def test_walks_without_a_budget_end_in_a_valid_file() -> None:
+    grammar = JpegGrammar.jpeg_lm(33, 17)
+    compiled = compile_grammar(grammar, byte_vocabulary())
+    result = MaskWalk(compiled, None, "outcome", seed=1).run()
+    assert result.budget is None
+    assert pcl.check(grammar.to_file(result.stream)).valid
+
+
+def test_a_plan_has_all_kinds_grammars_budgets_and_vocabularies() -> None:
+    cases = plan_walks(200)
+    assert len({case.seed for case in cases}) == 200
+    assert {case.kind for case in cases} == {*KINDS}
+    masks = [case for case in cases if case.kind != "field"]
+    combinations = {(c.kind, c.grammar, c.budget) for c in masks}
+    assert len(combinations) == 3 * 3 * 3
+    assert {c.vocabulary for c in masks} == {"bytes", "pieces"}
+    assert plan_walks(200) == cases
+
+
+def test_the_same_case_gives_the_same_file() -> None:
+    case = next(c for c in plan_walks(30) if c.kind == "token" and c.grammar == "jpeg_lm")
+    assert run_walk(case).file == run_walk(case).file
+
+
+def test_scope_names_each_value_once() -> None:
+    assert all(len(values) == len({*values}) for values in SCOPE.values())
