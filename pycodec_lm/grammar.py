@@ -119,7 +119,7 @@ class JpegGrammar(_core.JpegGrammar):
     def like(
         cls, data: Buffer, *, abbreviated: bool = False, tables: Buffer | None = None
     ) -> JpegGrammar:
-        """The files that differ from a sample in entropy-coded data only.
+        """The files that differ from a sample in entropy-coded data only, its fill bytes left out.
 
         Args:
             data: a valid file.

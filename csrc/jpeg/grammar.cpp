@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jpeg/cursor.hpp"
+#include "jpeg/markers.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -38,8 +39,9 @@ PinnedChunks pin_like(
     bool was_in_scan = false;
     for (size_t i = 0; i < n_bytes && !cursor.is_complete(); ++i) {
         const bool stuffing = cursor.is_stuffing_due();
+        const bool fill = cursor.element() == Element::kMarker && data[i] == marker::kPrefix;
         if (result.status = cursor.push(data[i]); !result.status) return result;
-        if (!was_in_scan && !stuffing) result.chunks.back().push_back(data[i]);
+        if (!was_in_scan && !stuffing && !fill) result.chunks.back().push_back(data[i]);
         if (was_in_scan && !cursor.in_scan()) result.chunks.emplace_back();
         was_in_scan = cursor.in_scan();
     }
