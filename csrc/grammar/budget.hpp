@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -44,26 +45,45 @@ public:
 
     /// Tokens of the ending, without a stop token.
     uint64_t n_tokens(const Cursor& cursor) const {
+        const std::optional<StateKey> key = ending_key(cursor);
+        if (const std::optional<uint64_t> known = find(key)) return *known;
         const uint64_t n_bytes = cursor.bytes_to_complete();
-        if (trie_->max_depth() == 1 || n_bytes > kMaxSpelledBytes) return n_bytes;
-        return spell(cursor, n_bytes, n_bytes);
+        if (takes_a_token_a_byte(n_bytes)) return remember(key, n_bytes);
+        return spell(cursor, key, n_bytes, n_bytes);
     }
 
     /// n_tokens(cursor) <= limit, found by what is cheap before what is exact.
     bool fits(const Cursor& cursor, uint64_t limit) const {
         // Not of 0 bytes: that may be asked for what is exact, and takes as long.
         if (BoundsEndings<Cursor> && ending_bound(cursor, 1) <= limit) return true;
+        const std::optional<StateKey> key = ending_key(cursor);
+        if (const std::optional<uint64_t> known = find(key)) return *known <= limit;
         const uint64_t n_bytes = cursor.bytes_to_complete();
+        if (takes_a_token_a_byte(n_bytes)) return remember(key, n_bytes) <= limit;
         if (n_bytes <= limit) return true;
-        if (trie_->max_depth() == 1 || n_bytes > kMaxSpelledBytes) return false;
         if ((n_bytes + trie_->max_depth() - 1) / trie_->max_depth() > limit) return false;
-        return spell(cursor, n_bytes, limit) <= limit;
+        return spell(cursor, key, n_bytes, limit) <= limit;
     }
 
 private:
+    bool takes_a_token_a_byte(uint64_t n_bytes) const {
+        return trie_->max_depth() == 1 || n_bytes > kMaxSpelledBytes;
+    }
+
+    std::optional<uint64_t> find(const std::optional<StateKey>& key) const {
+        return key ? memo_->find(*key) : std::nullopt;
+    }
+
+    uint64_t remember(const std::optional<StateKey>& key, uint64_t n_tokens) const {
+        if (key) memo_->insert(std::array{std::pair(*key, n_tokens)});
+        return n_tokens;
+    }
+
     /// Tokens of an ending of n_bytes; more than the limit may be any number above it.
-    uint64_t spell(const Cursor& cursor, uint64_t n_bytes, uint64_t limit) const {
-        if (ending_key(cursor)) return spell_remembering(cursor);
+    uint64_t spell(
+        const Cursor& cursor, const std::optional<StateKey>& key, uint64_t n_bytes, uint64_t limit
+    ) const {
+        if (key) return spell_remembering(cursor);
         std::vector<uint8_t> text;
         cursor.complete(text, n_bytes);
         uint64_t n_tokens = 0;

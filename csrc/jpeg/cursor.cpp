@@ -33,15 +33,19 @@ bool JpegCursor::accept(uint8_t byte) {
         if (header_before) header_ = std::move(header_before);
         return false;
     }
-    // The byte belongs to the state it was read in: entropy-coded iff that was inside an interval.
-    const bool entropy_coded = before.in_scan && !before.restart_due;
+    end_byte(byte, before.in_scan, before.restart_due);
+    return true;
+}
+
+/// A byte belongs to the state it was begun in: it is entropy-coded iff that was inside an
+/// interval.
+void JpegCursor::end_byte(uint8_t byte, bool was_in_scan, bool was_restart_due) {
     ++position_.offset;
-    if (entropy_coded) {
+    if (was_in_scan && !was_restart_due) {
         position_.stuffing_due = byte == marker::kPrefix;
-    } else if (!before.in_scan) {
+    } else if (!was_in_scan) {
         ++position_.pinned_index;
     }
-    return true;
 }
 
 /// take_bit() for as many of the low `n_bits` bits of `bits` as belong to one number, or for one

@@ -189,14 +189,19 @@ private:
     uint32_t preferred_value() const;
     uint32_t ending_value() const;
     uint8_t preferred_marker() const;
+    uint8_t take_ending_byte();
     uint64_t skip_run();
     uint64_t bytes_from_marker() const;
     uint64_t scan_ending_bytes() const;
     uint64_t bytes_after_scan() const;
+    // shared_masks.cpp
+    std::optional<StateKey> header_ending_key() const;
+    std::optional<StateKey> scan_ending_key() const;
 
     const ScanPlan& plan() const { return *header_->scan; }
     int take_bits(unsigned bits, int n_bits);
     void take_legal(unsigned bits, int n_bits);
+    void end_byte(uint8_t byte, bool was_in_scan, bool was_restart_due);
 
     std::shared_ptr<const JpegGrammar> grammar_;
     std::shared_ptr<const Header> header_;

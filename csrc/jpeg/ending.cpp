@@ -104,30 +104,42 @@ uint32_t JpegCursor::ending_value() const {
 }
 
 uint8_t JpegCursor::ending_byte() const {
-    if (position_.stuffing_due) return 0;
-    if (grammar_->is_pinned() && !position_.in_scan) {
-        return grammar_->pinned[position_.pinned_chunk][position_.pinned_index];
-    }
     JpegCursor cursor = *this;
     cursor.observer_ = nullptr;
-    unsigned byte = 0;
+    return cursor.take_ending_byte();
+}
+
+/// accept(ending_byte()), without a copy.
+uint8_t JpegCursor::take_ending_byte() {
+    const bool is_fixed = position_.stuffing_due || (grammar_->is_pinned() && !position_.in_scan);
+    if (is_fixed) {
+        const uint8_t byte = position_.stuffing_due
+                                 ? 0
+                                 : grammar_->pinned[position_.pinned_chunk][position_.pinned_index];
+        accept(byte);
+        return byte;
+    }
+    const bool was_in_scan = position_.in_scan;
+    const bool was_restart_due = position_.restart_due;
+    unsigned bits = 0;
     for (int n_left = 8; n_left > 0;) {
-        const Bits field = cursor.ending_field();
+        const Bits field = ending_field();
         const int n = std::min(n_left, field.n);
-        const unsigned bits = field.value >> (field.n - n);
-        cursor.take_legal(bits, n);
-        byte = (byte << n) | bits;
+        const unsigned value = field.value >> (field.n - n);
+        take_legal(value, n);
+        bits = (bits << n) | value;
         n_left -= n;
     }
-    return static_cast<uint8_t>(byte);
+    const auto byte = static_cast<uint8_t>(bits);
+    end_byte(byte, was_in_scan, was_restart_due);
+    return byte;
 }
 
 void JpegCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
     JpegCursor cursor = *this;
     cursor.observer_ = nullptr;
     for (uint64_t n = 0; n < limit && !cursor.is_complete(); ++n) {
-        out.push_back(cursor.ending_byte());
-        cursor.accept(out.back());
+        out.push_back(cursor.take_ending_byte());
     }
 }
 
@@ -198,7 +210,7 @@ uint64_t JpegCursor::bytes_to_complete() const {
                 continue;
             }
         }
-        cursor.accept(cursor.ending_byte());
+        cursor.take_ending_byte();
         ++n_bytes;
     }
     return n_bytes;
@@ -210,7 +222,7 @@ uint64_t JpegCursor::bytes_from_marker() const {
         JpegCursor cursor = *this;
         uint64_t n_bytes = 0;
         do {
-            cursor.accept(cursor.ending_byte());
+            cursor.take_ending_byte();
             ++n_bytes;
         } while (cursor.position_.at == Element::kMarker);
         return n_bytes + cursor.bytes_to_complete();

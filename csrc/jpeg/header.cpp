@@ -1,11 +1,17 @@
 #include "jpeg/header.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "jpeg/scan_plan.hpp"
 
 namespace pycodec_lm::jpeg {
+
+uint64_t SerialNumber::next() {
+    static std::atomic<uint64_t> last = 0;
+    return ++last;
+}
 
 int Frame::max_horizontal_sampling() const {
     int most = 1;

@@ -68,7 +68,23 @@ private:
     mutable T value_{};
 };
 
+/// Tells one header from all others for as long as the program runs. A copy has a number of its
+/// own.
+class SerialNumber {
+public:
+    SerialNumber() = default;
+    SerialNumber(const SerialNumber&) {}
+    SerialNumber& operator=(const SerialNumber&) { return *this; }
+
+    uint64_t value() const { return value_; }
+
+private:
+    static uint64_t next();
+    uint64_t value_ = next();
+};
+
 struct Header {
+    SerialNumber serial_number;
     Tables tables;
     Frame frame;
     uint16_t restart_interval_mcus = 0;  // Ri

@@ -70,10 +70,44 @@ std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
 }
 
 std::optional<StateKey> JpegCursor::ending_key() const {
+    return position_.in_scan ? scan_ending_key() : header_ending_key();
+}
+
+/// Where a marker is due, and inside the segments that have long contents: what was read of those
+/// does not matter, only how much is left.
+std::optional<StateKey> JpegCursor::header_ending_key() const {
+    const Position& p = position_;
+    Packer low;
+    switch (p.at) {
+        case Element::kMarkerPrefix:
+        case Element::kMarker:
+            break;
+        case Element::kApi:
+        case Element::kCmi:
+            low.add(p.index, 1);  // the first byte of an APPn segment has rules of its own
+            break;
+        case Element::kQk:
+            low.add(p.index, 6);
+            low.add(p.slot, 2);
+            low.add(p.precision_bits, 5);
+            low.add(p.n_partial, 4);
+            low.add(p.partial, 8);
+            break;
+        default:
+            return std::nullopt;
+    }
+    if (grammar_->is_pinned()) return std::nullopt;
+    low.add(p.segment_left, 16);
+    low.add(static_cast<uint64_t>(p.at), 8);
+    constexpr uint64_t kNoScan = uint64_t{1} << 63;  // keys of scans do not come so far
+    return StateKey{.high = header_->serial_number.value(), .low = low.word() | kNoScan};
+}
+
+std::optional<StateKey> JpegCursor::scan_ending_key() const {
     const Position& p = position_;
     // What follows the scan must be fixed: EOI or pinned bytes. And the ending must not look at the
     // predictors, which the bits of a DC difference do.
-    if (!p.in_scan || plan().id() == ScanIds::kNone || !header_->is_fully_coded() ||
+    if (plan().id() == ScanIds::kNone || !header_->is_fully_coded() ||
         !plan().cheapest_dc_is_zero() || p.at == Element::kDcBits) {
         return std::nullopt;
     }

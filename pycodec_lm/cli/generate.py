@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._files import write_file
-from ._common import fail, print_json, printable, progress
+from ._common import fail, let_threads_sleep, print_json, printable, progress
 
 if TYPE_CHECKING:
     from ..generation import GeneratedFile
@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
     if folder.exists() and not folder.is_dir() and not args.stream:
         fail(f"{printable(args.output)} is a file; -o takes a folder")
 
+    let_threads_sleep()
     from ..generation.api import open_checkpoint
 
     checkpoint = open_checkpoint(args.checkpoint, device=args.device)

@@ -1,13 +1,12 @@
 """`pycodec-lm train`: a model from a prepared dataset."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pycodec_lm.cli._common import Progress, print_json, progress
+from pycodec_lm.cli._common import Progress, let_threads_sleep, print_json, progress
 from pycodec_lm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,10 +50,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
-    # Threads that wait for one another shall sleep, not spin: on two cores shared with other busy
-    # processes, steps were 3.5 times faster so. torch reads it when it is first imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
+    let_threads_sleep()
     from pycodec_lm.training.loop import Trainer
 
     config = _config(args)
