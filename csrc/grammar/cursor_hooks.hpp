@@ -19,6 +19,7 @@ namespace pycodec_lm {
 struct StateKey {
     uint64_t high = 0;
     uint64_t low = 0;
+    uint64_t owner = 0;  // of what the numbers above cannot say; 0: nothing
 
     friend bool operator==(const StateKey&, const StateKey&) = default;
 };
@@ -26,7 +27,7 @@ struct StateKey {
 struct StateKeyHash {
     size_t operator()(const StateKey& key) const {
         // Two rounds of the finaliser of MurmurHash3: keys are packed fields, not random bits.
-        uint64_t x = key.low ^ (key.high * 0x9E3779B97F4A7C15u);
+        uint64_t x = key.low ^ (key.high * 0x9E3779B97F4A7C15u) ^ (key.owner * 0xD1B54A32D192ED03u);
         x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCDu;
         x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53u;
         return static_cast<size_t>(x ^ (x >> 33));

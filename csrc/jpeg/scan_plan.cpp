@@ -33,7 +33,6 @@ ScanPlan::ScanPlan(
         c.vertical_blocks = interleaved ? in_frame.vertical_sampling : uint8_t{1};
         c.dc = tables.huffman[0][c.dc_slot];
         c.ac = tables.huffman[1][c.ac_slot];
-        if (c.dc->leaf(c.dc->cheapest_leaf(0, 0)).symbol != 0) cheapest_dc_is_zero_ = false;
         for (int block = 0; block < c.horizontal_blocks * c.vertical_blocks; ++block) {
             const auto at = static_cast<size_t>(n_blocks_++);
             component_of_block_[at] = static_cast<uint8_t>(i);

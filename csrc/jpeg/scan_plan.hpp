@@ -100,8 +100,9 @@ public:
     uint32_t max_mcu_bits() const { return max_mcu_bits_; }
     /// Bits of the cheapest MCU; all cheapest MCUs have the same length.
     uint32_t cheapest_mcu_bits() const;
-    /// The cheapest MCU has no DC amplitude, and so does not look at the predictors.
-    bool cheapest_dc_is_zero() const { return cheapest_dc_is_zero_; }
+    /// What cheapest MCUs see of the predictors: bit i is the parity of component i's cell, 0 where
+    /// its cheapest DC code has no amplitude.
+    unsigned parities_of(const Predictors& predictors) const;
     /// Stuffed bytes in `n` cheapest MCUs that start at `phase`; the phase moves on.
     uint64_t stuffed_bytes(uint64_t n_mcus, const Predictors& predictors, BytePhase& phase) const;
     /// The most stuffed_bytes() can give from any phase and predictor.
@@ -136,7 +137,6 @@ private:
     void build_ending(Ending& ending) const;
     std::string describe() const;
     Step cheapest_mcu(unsigned parities, uint32_t* n_bits) const;
-    unsigned parities_of(const Predictors& predictors) const;
 
     std::vector<ScanComponent> components_;
     std::array<uint8_t, kMaxBlocksInMcu> component_of_block_{};
@@ -147,7 +147,6 @@ private:
     uint32_t mcus_wide_ = 0;
     uint16_t restart_interval_mcus_ = 0;
     uint32_t max_mcu_bits_ = 0;
-    bool cheapest_dc_is_zero_ = true;
     uint16_t id_ = ScanIds::kNone;
 
     mutable std::once_flag ending_once_;

@@ -69,6 +69,8 @@ std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
     return StateKey{.high = high.word(), .low = low.word()};
 }
 
+static_assert(static_cast<unsigned>(Element::kEnd) < 1u << 6, "keys give an element six bits");
+
 std::optional<StateKey> JpegCursor::ending_key() const {
     return position_.in_scan ? scan_ending_key() : header_ending_key();
 }
@@ -77,7 +79,9 @@ std::optional<StateKey> JpegCursor::ending_key() const {
 /// does not matter, only how much is left.
 std::optional<StateKey> JpegCursor::header_ending_key() const {
     const Position& p = position_;
+    if (grammar_->is_pinned()) return std::nullopt;
     Packer low;
+    low.add(0, 1);  // no scan
     switch (p.at) {
         case Element::kMarkerPrefix:
         case Element::kMarker:
@@ -96,41 +100,43 @@ std::optional<StateKey> JpegCursor::header_ending_key() const {
         default:
             return std::nullopt;
     }
-    if (grammar_->is_pinned()) return std::nullopt;
     low.add(p.segment_left, 16);
-    low.add(static_cast<uint64_t>(p.at), 8);
-    constexpr uint64_t kNoScan = uint64_t{1} << 63;  // keys of scans do not come so far
-    return StateKey{.high = header_->serial_number.value(), .low = low.word() | kNoScan};
+    low.add(static_cast<uint64_t>(p.at), 6);
+    return StateKey{.low = low.word(), .owner = header_->serial_number.value()};
 }
 
 std::optional<StateKey> JpegCursor::scan_ending_key() const {
     const Position& p = position_;
-    // What follows the scan must be fixed: EOI or pinned bytes. And the ending must not look at the
-    // predictors, which the bits of a DC difference do.
-    if (plan().id() == ScanIds::kNone || !header_->is_fully_coded() ||
-        !plan().cheapest_dc_is_zero() || p.at == Element::kDcBits) {
-        return std::nullopt;
-    }
+    if (plan().id() == ScanIds::kNone) return std::nullopt;
+    // The ending looks at no more of the predictors than their parities, except where it goes on
+    // with a DC difference of a size of its own.
+    if (p.at == Element::kDcBits) return std::nullopt;
     if (p.at == Element::kDcCode) {
         const HuffmanTable& table = huffman_table();
-        if (table.leaf(table.cheapest_leaf(p.node, 0)).symbol != 0) return std::nullopt;
+        const uint8_t symbol = table.leaf(table.cheapest_leaf(p.node, 0)).symbol;
+        if (symbol != 0 && symbol != table.leaf(table.cheapest_leaf(0, 0)).symbol)
+            return std::nullopt;
     }
     Packer low;
+    low.add(1, 1);  // in a scan
     low.add(plan().id(), 16);
-    low.add(static_cast<uint64_t>(p.at), 8);
+    low.add(static_cast<uint64_t>(p.at), 6);
     low.add(p.block, 4);
     low.add(p.k, 7);
     low.add(p.n_partial, 5);
     low.add(p.stuffing_due ? 1 : 0, 1);
     low.add(p.restart_due ? 1 : 0, 1);
     low.add(p.restart_number, 3);
+    low.add(plan().parities_of(p.predictors), 4);
     low.add(plan().restart_interval_mcus() == 0 ? 0 : p.interval_left_mcus, 16);
     Packer high;
     high.add(plan().n_mcus() - p.mcu, 32);
     high.add(p.partial, 16);
     // Inside a code the node counts, behind it the size that the symbol gave.
     high.add(p.at == Element::kAcBits ? p.symbol : p.node, 16);
-    return StateKey{.high = high.word(), .low = low.word()};
+    // Behind the last scan come EOI or pinned bytes; behind others, what this header needs.
+    const uint64_t owner = header_->is_fully_coded() ? 0 : header_->serial_number.value();
+    return StateKey{.high = high.word(), .low = low.word(), .owner = owner};
 }
 
 std::array<int32_t, JpegCursor::kCounters> JpegCursor::counters() const {

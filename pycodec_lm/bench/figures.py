@@ -9,9 +9,10 @@ from .decoders import decoder_versions
 from .mask_speed import MaskTimes
 from .measure import Report, Spread
 from .peers import PeerTimes
+from .survival import Survival
 from .walks import KINDS, WalkReport
 
-__all__ = ["check_report", "mask_report", "walk_report"]
+__all__ = ["check_report", "mask_report", "survival_report", "walk_report"]
 
 # How many walks each value of the scope should be reached by, of 2,000.
 _LEAST_OF_2000 = 20
@@ -155,5 +156,57 @@ def mask_report(
         "timer_floor_ns": floor_ns,
         "rows": [{**vars(row), "fill": vars(row.fill), "accept": vars(row.accept)} for row in rows],
         "peers": [{**vars(peer), "fill": vars(peer.fill)} for peer in peers],
+    }
+    return report
+
+
+def survival_report(rows: Sequence[Survival], command: str) -> Report:
+    """Files with the mask and without it."""
+    report = Report("Files with and without the mask", command)
+    report.notes += [f"{name}: {text}" for name, text in decoder_versions().items()]
+    report.notes += [
+        "the same classes and seeds with and without; a file survives when our check finds it valid"
+        " and djpeg -strict, Pillow (warnings as errors) and ffmpeg -v error -err_detect explode"
+        " exit with 0 and say nothing",
+        "log Z: the mean over files of the sum of log(allowed mass), which is what masking adds to"
+        " a file's log-probability",
+    ]
+    report.add_table(
+        "Survival",
+        [
+            "training steps",
+            "temperature",
+            "mask",
+            "files",
+            "valid",
+            "survive",
+            "distinct",
+            "ended by budget",
+            "draws vetoed",
+            "allowed mass",
+            "log Z",
+        ],
+        [
+            [
+                f"{row.steps:,}",
+                f"{row.temperature:g}",
+                "yes" if row.mask else "no",
+                str(row.n),
+                str(row.n_valid),
+                f"{row.n_clean} ({100 * row.share:.1f} %)",
+                str(row.n_distinct),
+                str(row.n_by_budget),
+                f"{100 * row.vetoed:.3f} %" if row.mask else "",
+                f"{100 * row.allowed_mass:.3f} %",
+                f"{row.mean_log_z:.3f}" if row.mask else "",
+            ]
+            for row in rows
+        ],
+    )
+    report.data = {
+        "rows": [
+            {name: value for name, value in vars(row).items() if row.mask or name != "mean_log_z"}
+            for row in rows
+        ]
     }
     return report

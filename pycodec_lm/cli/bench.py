@@ -10,11 +10,12 @@ from pathlib import Path
 from .._files import write_file
 from ..bench.measure import Report
 from ..errors import UsageError
-from ._common import Progress, print_json, printable, progress
+from ._common import Progress, let_threads_sleep, print_json, printable, progress
 
 __all__ = ["add_parser"]
 
 _BYTES_ONLY = 259
+_SHEET_FILES = 16
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,15 +54,41 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     mask.add_argument("--files", type=int, default=20, help="files that are timed (20)")
     mask.set_defaults(func=_mask)
 
+    survival = kinds.add_parser("survival", help="files of a model with the mask and without it")
+    survival.add_argument(
+        "--checkpoint",
+        nargs="+",
+        metavar="DIR",
+        help="models, such as one after more and more training (default: the one in the package)",
+    )
+    survival.add_argument("-n", type=int, default=200, metavar="N", help="files of a kind (200)")
+    survival.add_argument(
+        "--temperature",
+        type=float,
+        nargs="+",
+        default=[0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3],
+        metavar="T",
+        help="(0.7 0.8 ... 1.3)",
+    )
+    survival.add_argument("--top-p", type=float, default=1.0, metavar="P", help="(1)")
+    survival.add_argument("--seed", type=int, default=0, help="of the first file (0)")
+    survival.add_argument("--plot", metavar="FILE.png", help="draw the shares")
+    survival.add_argument(
+        "--sheet",
+        metavar="FILE.png",
+        help=f"show the first {_SHEET_FILES} files of the last model at the highest temperature",
+    )
+    survival.set_defaults(func=_survival)
+
     decoders = kinds.add_parser("decoders", help="what djpeg, Pillow and ffmpeg say about files")
     decoders.add_argument("files", nargs="+", metavar="FILE", help="a JPEG file, named .jpg")
     decoders.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
     decoders.set_defaults(func=_decoders)
 
-    for kind in (walks, check, mask, decoders):
+    for kind in (walks, check, mask, survival, decoders):
         kind.add_argument("--json", action="store_true", help="print one JSON object")
         kind.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    for kind in (walks, check, mask):
+    for kind in (walks, check, mask, survival):
         kind.add_argument(
             "-o", "--output", metavar="FILE.md", help="write the report to a file too"
         )
@@ -166,6 +193,52 @@ def _mask(args: argparse.Namespace) -> int:
     command = _command(*words, "--warm-up", args.warm_up, "--files", args.files)
     _show(mask_report(rows, others, timer_floor_ns(), command), args)
     return 0
+
+
+def _survival(args: argparse.Namespace) -> int:
+    let_threads_sleep()
+    from ..bench.figures import survival_report
+    from ..bench.survival import measure_survival, try_files
+    from ..bench.survival_figures import comparison_sheet, survival_plot
+    from ..generation import Sampling
+    from ..generation.api import open_checkpoint
+    from ..generation.sheet import png
+
+    if args.n < 1:
+        raise UsageError(f"-n {args.n}: ask for at least one file")
+    checkpoints = [open_checkpoint(name) for name in args.checkpoint or [None]]
+    temperatures = sorted(args.temperature)
+    rows, last = [], {}
+    n_files = 2 * args.n * len(temperatures) * len(checkpoints)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        progress(n_files, "generating", quiet=args.quiet or args.json) as bar,
+    ):
+        for checkpoint in checkpoints:
+            for temperature in temperatures:
+                sampling = Sampling(temperature, top_p=args.top_p)
+                for mask in (False, True):
+                    last[mask] = try_files(
+                        checkpoint,
+                        Path(folder),
+                        n=args.n,
+                        sampling=sampling,
+                        mask=mask,
+                        seed=args.seed,
+                        on_file=bar.update,
+                    )
+                    rows.append(
+                        measure_survival(checkpoint, last[mask], temperature=temperature, mask=mask)
+                    )
+    if args.plot:
+        write_file(args.plot, survival_plot(rows))
+    if args.sheet:
+        sheet = comparison_sheet(last[False][:_SHEET_FILES], last[True][:_SHEET_FILES])
+        write_file(args.sheet, png(sheet))
+    words: list[object] = ["survival", "-n", args.n, "--temperature", *temperatures]
+    words += ["--top-p", args.top_p, "--seed", args.seed]
+    _show(survival_report(rows, _command(*words)), args)
+    return 0 if all(row.n_clean == row.n for row in rows if row.mask) else 1
 
 
 def _decoders(args: argparse.Namespace) -> int:
