@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pycodec_lm as pcl
+from pycodec_lm.bench.field_walk import write_random_file
 
 Walk = Callable[..., object]
 
@@ -32,6 +33,36 @@ def test_walks_end_within_the_budget(
         assert way.matcher.tokens_left == least * factor - way.n_tokens
         if factor == 1 and info.vocab_size == 259:
             assert len(stream) == least - 1
+
+
+def remembered_endings_are_counted_anew(
+    grammar: pcl.JpegGrammar, info: pcl.TokenizerInfo, walk: Walk
+) -> None:
+    compiled = pcl.compile_grammar(grammar, info)
+    least = pcl.GrammarMatcher(compiled).min_tokens_to_complete()
+    way = walk(grammar, pcl.GrammarMatcher(compiled, max_tokens=2 * least), info, seed=1)
+    for step in range(300):
+        if way.matcher.is_terminated():
+            break
+        way.step(0.3)
+        if step % 10 == 0 and not way.matcher.is_terminated():
+            fresh = pcl.compile_grammar(grammar, info)
+            anew = pcl.GrammarMatcher(fresh, prompt=bytes(way.output)).min_tokens_to_complete()
+            assert way.matcher.min_tokens_to_complete() == anew, way.matcher.describe()
+
+
+def test_remembered_endings_are_those_counted_anew(
+    grammar: pcl.JpegGrammar, info: pcl.TokenizerInfo, walk: Walk
+) -> None:
+    remembered_endings_are_counted_anew(grammar, info, walk)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_remembered_endings_under_any_tables_and_scans(
+    seed: int, bpe_info: pcl.TokenizerInfo, walk: Walk
+) -> None:
+    sample = write_random_file(seed).data
+    remembered_endings_are_counted_anew(pcl.JpegGrammar.like(sample), bpe_info, walk)
 
 
 def test_a_budget_too_small_for_any_file_names_the_least(
