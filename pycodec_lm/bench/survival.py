@@ -124,5 +124,5 @@ def measure_survival(
         vetoed=sum(file.n_vetoed for file in files) / max(1, n_draws),
         allowed_mass=float(np.mean([file.mean_allowed_mass for file in files])),
         mean_tokens=float(np.mean([file.n_tokens for file in files])),
-        mean_log_z=float(np.mean([sum(file.log_zs) for file in files])) if mask else float("nan"),
+        mean_log_z=float(np.mean([file.log_z for file in files])) if mask else float("nan"),
     )

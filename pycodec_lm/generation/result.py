@@ -73,6 +73,11 @@ class GeneratedFile:
         return math.fsum(self.log_probs)
 
     @property
+    def log_z(self) -> float:
+        """`log_probability + log_z` is what the free model says of the file; NaN as `log_zs`."""
+        return math.fsum(self.log_zs)
+
+    @property
     def mean_allowed_mass(self) -> float:
         """The mean, over all draws, of the probability that the model gave to allowed tokens."""
         measured = [log_z for log_z in self.log_zs if not math.isnan(log_z)]
@@ -94,6 +99,7 @@ class GeneratedFile:
             "veto_share": self.veto_share,
             "mean_allowed_mass": self.mean_allowed_mass,
             "log_probability": self.log_probability,
+            "log_z": None if math.isnan(self.log_z) else self.log_z,
             "ended_by_budget": self.ended_by_budget,
             "valid": self.valid,
             "message": self.verdict.message,
