@@ -48,7 +48,7 @@ def survival_plot(rows: Sequence[Survival]) -> bytes:
             "a plot needs matplotlib: python -m pip install 'pycodec_lm[bench]'"
         ) from error
     steps = sorted({row.steps for row in rows})
-    temperatures = sorted({row.temperature for row in rows})
+    temperatures = sorted({row.temperature for row in rows if row.steps == steps[0]})
     figure = Figure(figsize=(9.0 if len(steps) > 1 else 5.0, 3.4), layout="constrained")
     panels = figure.subplots(1, 2 if len(steps) > 1 else 1, sharey=True, squeeze=False)[0]
     last = [row for row in rows if row.steps == steps[-1]]

@@ -59,7 +59,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--checkpoint",
         nargs="+",
         metavar="DIR",
-        help="models, such as one after more and more training (default: the one in the package)",
+        help="models, such as one after more and more training (default: the one in the package);"
+        " all but the last are tried at the lowest, the middle and the highest temperature",
     )
     survival.add_argument("-n", type=int, default=200, metavar="N", help="files of a kind (200)")
     survival.add_argument(
@@ -209,13 +210,16 @@ def _survival(args: argparse.Namespace) -> int:
     checkpoints = [open_checkpoint(name) for name in args.checkpoint or [None]]
     temperatures = sorted(args.temperature)
     rows, last = [], {}
-    n_files = 2 * args.n * len(temperatures) * len(checkpoints)
+    few = sorted({temperatures[0], temperatures[len(temperatures) // 2], temperatures[-1]})
+    tried = [(checkpoint, few) for checkpoint in checkpoints[:-1]]
+    tried.append((checkpoints[-1], temperatures))
+    n_files = 2 * args.n * sum(len(values) for _, values in tried)
     with (
         tempfile.TemporaryDirectory() as folder,
         progress(n_files, "generating", quiet=args.quiet or args.json) as bar,
     ):
-        for checkpoint in checkpoints:
-            for temperature in temperatures:
+        for checkpoint, values in tried:
+            for temperature in values:
                 sampling = Sampling(temperature, top_p=args.top_p)
                 for mask in (False, True):
                     last[mask] = try_files(
