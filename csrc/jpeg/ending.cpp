@@ -237,6 +237,9 @@ JpegCursor JpegCursor::at_scan_end() const {
     p.bit = 0;
     p.n_partial = 0;
     p.partial = 0;
+    p.node = 0;
+    p.k = 0;
+    p.block = 0;
     p.mcu = plan().n_mcus();
     cursor.end_interval();
     return cursor;

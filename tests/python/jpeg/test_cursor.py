@@ -1,10 +1,13 @@
 """The cursor's contract (csrc/grammar/cursor.hpp), at random states of random files."""
 
+import itertools
 import random
 
 import pytest
 
 from pycodec_lm import _core
+from pycodec_lm.bench.field_walk import write_random_file
+from pycodec_lm.bench.structure import read_structure
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.jpeg_tables import standard_huffman_tables
 
@@ -120,6 +123,31 @@ def test_push_stops_at_the_first_bad_byte() -> None:
     cursor = _core.JpegCursor(GRAMMARS["standard"])
     status = cursor.push(b"\xff\xd8\xff\xd8\xff")
     assert (status.code, status.offset, cursor.offset) == ("unexpected_marker", 3, 3)
+
+
+def _files_of_several_scans(n: int) -> list[bytes]:
+    """Small ones, with a scan that other scans follow and whose MCUs have several blocks."""
+
+    def fits(data: bytes) -> bool:
+        scans = read_structure(data).scans
+        return len(data) < 2000 and any(scan.is_interleaved for scan in scans[:-1])
+
+    files = (write_random_file(seed).data for seed in itertools.count())
+    return [*itertools.islice(filter(fits, files), n)]
+
+
+@pytest.mark.parametrize("data", _files_of_several_scans(4))
+def test_endings_asked_for_first_in_the_middle_of_a_scan(data: bytes) -> None:
+    grammar = JpegGrammar(portable=False)
+    for n_bytes in range(0, len(data), 5):
+        # A cursor of its own: what an earlier question found out is not remembered.
+        cursor = _core.JpegCursor(grammar)
+        assert cursor.push(data[:n_bytes])
+        ending = cursor.complete()
+        fresh = _core.JpegCursor(grammar)
+        assert fresh.push(data[:n_bytes])
+        assert fresh.bytes_to_complete() == len(ending)
+        assert _core.check_jpeg(data[:n_bytes] + ending)[0]
 
 
 def test_annotations_stay_below_their_sizes(grammar: JpegGrammar) -> None:
