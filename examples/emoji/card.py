@@ -58,7 +58,7 @@ under the licence of this package.
 
 ## Again
 
-    python examples/emoji/recipe.py all --work RUN
+    python examples/emoji/recipe.py all --work RUN --n-train {n_train_plain}{limit}
 """
 
 # What the columns of the samples' table say: (label, entry, form).
@@ -86,6 +86,7 @@ def card(results: dict[str, Any], machine: str) -> str:
     model, table = bits["model"], bits["table"]
     share = dataset.get("one_byte_share")
     has_inputs = training["config"]["model"]["codec_inputs"] is not False
+    max_minutes = training["config"]["train"]["max_minutes"]
     rows = [
         f"| {label} | " + " | ".join(form.format(s[entry]) for s in samples.values()) + " |"
         for label, entry, form in _ROWS
@@ -99,6 +100,8 @@ def card(results: dict[str, Any], machine: str) -> str:
         huffman=dataset["huffman"],
         one_byte="" if share is None else f": {share:.2%} of the syntax elements are one byte",
         n_train=dataset["n_samples"]["train"],
+        n_train_plain=dataset["n_samples"]["train"],
+        limit="" if max_minutes is None else f" --set train.max_minutes={max_minutes:g}",
         train_tokens=dataset["n_tokens"]["train"],
         n_val=dataset["n_samples"]["val"],
         steps=training["steps"],

@@ -100,7 +100,7 @@ def judge(args: argparse.Namespace) -> None:
     )
     (args.work / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (args.assets / "README.md").write_text(card.card(results, args.machine), encoding="utf-8")
-    files = evaluate.samples(checkpoint, len(checkpoint.conditions["name"]), cfg_scale=3.0)
+    files = evaluate.samples(checkpoint, len(checkpoint.conditions["name"]), cfg_scale=1.0)
     sheet = contact_sheet(cells_of(files), columns=_SHEET_COLUMNS, size_px=64)
     (args.work / "samples.png").write_bytes(png(sheet))
     print(json.dumps({name: results[name] for name in ("bits", "held_out", "samples")}, indent=1))

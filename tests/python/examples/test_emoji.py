@@ -132,7 +132,7 @@ def test_the_card_says_what_was_measured(example):
             "steps": 6750,
             "tokens": 100_000_000,
             "seconds": 14_400.0,
-            "config": {"model": {"codec_inputs": True}},
+            "config": {"model": {"codec_inputs": True}, "train": {"max_minutes": 112.0}},
         },
         "dataset": {
             "n_samples": {"train": 432_000, "val": 2000},
@@ -151,6 +151,7 @@ def test_the_card_says_what_was_measured(example):
         "samples": {"1": sample, "3": sample | {"top_1": 0.93}},
     }
     text = card(results, "two cores")
+    assert "--n-train 432000 --set train.max_minutes=112\n" in text
     for part in (
         "1,871,424 parameters",
         "codec-aware inputs",
