@@ -13,6 +13,10 @@ constexpr uint32_t kMaxU16 = 65535;
 constexpr uint32_t kMaxPortableSize = 65500;  // libjpeg's JPEG_MAX_DIMENSION
 constexpr uint32_t kMinPortableApplicationLength = 8;
 constexpr uint32_t kMaxPortableIdentifier = 254;  // ffmpeg refuses 255
+// While it probes a file, ffmpeg looks for markers inside DHT and DRI: no FF in the middle of
+// these.
+constexpr uint32_t kMaxPortableSymbol = 0xFE;
+constexpr uint32_t kMaxPortableInterval = 0xFEFF;
 constexpr uint32_t kMaxCodes = 256;               // in one Huffman table
 constexpr uint32_t kTableHeadBytes = 17;          // Tc, Th and sixteen Li
 constexpr uint32_t kQuantizationTableBytes = 65;  // Pq, Tq and 64 Qk of one byte; 129 with two
@@ -171,10 +175,11 @@ ValueSet JpegCursor::legal() const {
             if (g.fixes_huffman()) {
                 return ValueSet::only(g.huffman[p.table_class][p.slot]->leaf(p.index).symbol);
             }
-            return {0, p.table_class == 0 ? uint32_t{kMaxDcSymbol} : 255};
+            if (p.table_class == 0) return {0, kMaxDcSymbol};
+            return {0, g.portable ? kMaxPortableSymbol : 255};
         case Element::kRi:
             if (g.restart_interval_mcus) return ValueSet::only(*g.restart_interval_mcus);
-            return {0, kMaxU16};
+            return {0, g.portable ? kMaxPortableInterval : kMaxU16};
         case Element::kApi: {
             ValueSet set(0, 255);
             if (g.portable && p.index == 0) {

@@ -81,7 +81,8 @@ std::optional<StateKey> JpegCursor::header_ending_key() const {
     const Position& p = position_;
     if (grammar_->is_pinned()) return std::nullopt;
     Packer low;
-    low.add(0, 1);  // no scan
+    low.add(0, 1);                       // no scan
+    low.add(p.stuffing_due ? 1 : 0, 1);  // of the last byte of the last one
     switch (p.at) {
         case Element::kMarkerPrefix:
         case Element::kMarker:

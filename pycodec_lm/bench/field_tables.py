@@ -23,7 +23,8 @@ _MAX_CODES = 256
 _LAST = 63  # coefficient of a block
 _CODED_AC = [run << 4 | size for run in range(16) for size in range(1, 11)]
 # Sizes that no 8-bit sample needs, and runs without a size: they may stand in a table unused.
-_UNUSED_AC = [symbol for symbol in range(256) if symbol not in {*_CODED_AC, _EOB, _ZRL}]
+# All but FF, which the portable language leaves out.
+_UNUSED_AC = [symbol for symbol in range(255) if symbol not in {*_CODED_AC, _EOB, _ZRL}]
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,8 @@ class FieldWalk:
     def _draw_restart_interval(self) -> int:
         rng = self.rng
         several = (rng.randint(2, 9), rng.randint(10, 40), rng.randint(100, 300))
-        return rng.choice((0, 1, *several, rng.randint(65, 65535), 65535))
+        # Larger ones make ffmpeg complain.
+        return rng.choice((0, 1, *several, rng.randint(65, 65279), 65279))
 
     def _write_free_segment(self, marker: int) -> None:
         # Shorter APPn segments make ffmpeg complain.

@@ -1,5 +1,6 @@
 """The token budget: a file is complete by its last token, always."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -55,6 +56,18 @@ def test_remembered_endings_are_those_counted_anew(
     grammar: pcl.JpegGrammar, info: pcl.TokenizerInfo, walk: Walk
 ) -> None:
     remembered_endings_are_counted_anew(grammar, info, walk)
+
+
+def test_a_stuffed_byte_after_the_last_scan_is_counted(byte_info: pcl.TokenizerInfo) -> None:
+    files = (write_random_file(seed).data for seed in itertools.count())
+    data = next(data for data in files if data.endswith(b"\xff\x00\xff\xd9"))
+    compiled = pcl.compile_grammar(pcl.JpegGrammar(), byte_info)
+    matcher = pcl.GrammarMatcher(compiled, prompt=data[:-3])
+    for _ in range(2):
+        assert matcher.min_tokens_to_complete() == 4  # 00, FF, D9 and the stop token
+        assert matcher.accept_token(0)
+        assert matcher.min_tokens_to_complete() == 3
+        matcher.rollback(1)
 
 
 @pytest.mark.parametrize("seed", range(8))

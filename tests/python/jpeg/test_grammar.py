@@ -260,3 +260,35 @@ def test_the_writer_refuses_what_the_cursor_would() -> None:
     assert writer.write(0xC0)
     assert writer.field() == ("Lf", "u(n)", 16)
     assert writer.legal_values() == [11, 17, 20]
+
+
+def _until(element: str, portable: bool) -> _core.JpegWriter:
+    """A writer that stands before the element, in a header that takes the lowest values."""
+    writer = _core.JpegWriter(JpegGrammar(portable=portable))
+    markers = iter([0xDD if element == "Ri" else 0xC4])
+    code_counts = iter([1] + 15 * [0])
+    choices = {"Lh": 20, "Tc": 1, "Th": 0}
+    while writer.field()[0] != element:
+        name = writer.field()[0]
+        legal = writer.legal_values()
+        if name == "marker":
+            value = next(markers)
+        elif name == "Li":
+            value = next(code_counts)
+        else:
+            value = choices.get(name, legal[0])
+        assert writer.write(value), (name, value, writer.describe())
+    return writer
+
+
+@pytest.mark.parametrize(
+    ("element", "highest", "highest_portable"), [("Ri", 65535, 65279), ("Vi", 255, 254)]
+)
+def test_portable_headers_have_no_ff_where_ffmpeg_looks_for_markers(
+    element: str, highest: int, highest_portable: int
+) -> None:
+    assert max(_until(element, portable=False).legal_values()) == highest
+    writer = _until(element, portable=True)
+    assert max(writer.legal_values()) == highest_portable
+    assert writer.write(highest_portable + 1).code == "not_in_grammar"
+    assert writer.write(highest_portable)
