@@ -282,7 +282,7 @@ def _until(element: str, portable: bool) -> _core.JpegWriter:
 
 
 @pytest.mark.parametrize(
-    ("element", "highest", "highest_portable"), [("Ri", 65535, 65279), ("Vi", 255, 254)]
+    ("element", "highest", "highest_portable"), [("Ri", 65535, 65279), ("Vi,j", 255, 254)]
 )
 def test_portable_headers_have_no_ff_where_ffmpeg_looks_for_markers(
     element: str, highest: int, highest_portable: int
