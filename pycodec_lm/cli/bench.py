@@ -241,6 +241,8 @@ def _survival(args: argparse.Namespace) -> int:
         write_file(args.sheet, png(sheet))
     words: list[object] = ["survival", "-n", args.n, "--temperature", *temperatures]
     words += ["--top-p", args.top_p, "--seed", args.seed]
+    if args.checkpoint:
+        words += ["--checkpoint", *(Path(name).resolve().name for name in args.checkpoint)]
     _show(survival_report(rows, _command(*words)), args)
     return 0 if all(row.n_clean == row.n for row in rows if row.mask) else 1
 
