@@ -24,6 +24,7 @@ from pycodec_lm.codecs.jpeg import decode, encode
 from pycodec_lm.data.shards import TokenDataset
 from pycodec_lm.errors import UsageError
 from pycodec_lm.generation import GeneratedFile, generate
+from pycodec_lm.generation.result import veto_share
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.models.checkpoint import Checkpoint
 from pycodec_lm.training.evaluate import evaluate_model
@@ -173,17 +174,12 @@ def sample_score(
         n_distinct=len({file.data for file in files}),
         top_1=float((ranks == 0).mean()),
         top_5=float((ranks < 5).mean()),
-        vetoed=_share(files, "n_vetoed", "n_draws"),
+        vetoed=veto_share(files),
         by_budget=float(np.mean([file.ended_by_budget for file in files])),
         near_copies=float((rms < NEAR_COPY_RMS).mean()),
         median_rms=float(np.median(rms)),
         seconds=seconds,
     )
-
-
-def _share(files: Sequence[GeneratedFile], part: str, whole: str) -> float:
-    n_parts, n_in_all = (sum(int(getattr(file, name)) for file in files) for name in (part, whole))
-    return n_parts / max(1, n_in_all)
 
 
 def held_out_distances(renderer: Renderer, training: TrainingPictures) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..generation import GeneratedFile, Sampling, iter_files
+from ..generation.result import veto_share
 from ..models.checkpoint import Checkpoint
 from .decoders import all_complaints
 
@@ -111,7 +112,6 @@ def measure_survival(
 ) -> Survival:
     """Counts what became of files of one kind."""
     files = [one.file for one in tried]
-    n_draws = sum(file.n_draws for file in files)
     return Survival(
         steps=int(checkpoint.training.get("steps", 0)),
         temperature=temperature,
@@ -121,7 +121,7 @@ def measure_survival(
         n_clean=sum(not one.complaint for one in tried),
         n_distinct=len({file.data for file in files}),
         n_by_budget=sum(file.ended_by_budget for file in files),
-        vetoed=sum(file.n_vetoed for file in files) / max(1, n_draws),
+        vetoed=veto_share(files),
         allowed_mass=float(np.mean([file.mean_allowed_mass for file in files])),
         mean_tokens=float(np.mean([file.n_tokens for file in files])),
         mean_log_z=float(np.mean([file.log_z for file in files])) if mask else float("nan"),

@@ -232,12 +232,13 @@ def _line(path: Path, file: GeneratedFile, *, mask: bool) -> str:
 
 
 def _summary(files: list[GeneratedFile]) -> dict[str, int | float]:
-    n_draws = sum(file.n_draws for file in files)
+    from ..generation.result import veto_share
+
     return {
         "files": len(files),
         "valid": sum(file.valid for file in files),
         "ended_by_budget": sum(file.ended_by_budget for file in files),
-        "veto_share": sum(file.n_vetoed for file in files) / max(1, n_draws),
+        "veto_share": veto_share(files),
     }
 
 

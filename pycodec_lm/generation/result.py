@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pycodec_lm.check import Verdict
 
-__all__ = ["GeneratedFile"]
+__all__ = ["GeneratedFile", "veto_share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +105,8 @@ class GeneratedFile:
             "valid": self.valid,
             "message": self.verdict.message,
         }
+
+
+def veto_share(files: Sequence[GeneratedFile]) -> float:
+    """The share of draws that would have been illegal without the mask, over all files together."""
+    return sum(file.n_vetoed for file in files) / max(1, sum(file.n_draws for file in files))

@@ -2,17 +2,14 @@
 
 import io
 import random
-from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import pycodec_lm as pcl
-
-Merges = list[tuple[bytes, bytes]]
+from pycodec_lm.bench.mask_walk import legal_tokens
 
 
 def make_jpeg(width: int, height: int, seed: int = 0, **options: object) -> bytes:
@@ -24,22 +21,6 @@ def make_jpeg(width: int, height: int, seed: int = 0, **options: object) -> byte
     return out.getvalue()
 
 
-def learn_merges(samples: list[bytes], n_merges: int) -> Merges:
-    texts = [[bytes([value]) for value in sample] for sample in samples]
-    merges: Merges = []
-    while len(merges) < n_merges:
-        pairs = Counter(pair for text in texts for pair in pairwise(text))
-        left, right = max(pairs, key=lambda pair: (pairs[pair], pair))
-        merges.append((left, right))
-        for text in texts:
-            at = 0
-            while at + 1 < len(text):
-                if text[at] == left and text[at + 1] == right:
-                    text[at : at + 2] = [left + right]
-                at += 1
-    return merges
-
-
 @pytest.fixture(scope="session")
 def sample() -> bytes:
     return make_jpeg(48, 32)
@@ -48,7 +29,7 @@ def sample() -> bytes:
 @pytest.fixture(scope="session")
 def bpe(sample: bytes) -> pcl.ByteTokenizer:
     samples = [sample, make_jpeg(40, 40, 1), make_jpeg(33, 17, 2, restart_marker_blocks=1)]
-    return pcl.ByteTokenizer(learn_merges(samples, 120))
+    return pcl.ByteTokenizer.train(samples, 256 + 3 + 120)
 
 
 @pytest.fixture(scope="session")
@@ -88,11 +69,6 @@ def grammar(request: pytest.FixtureRequest) -> pcl.JpegGrammar:
     return GRAMMARS[request.param]()
 
 
-def token_ids(bitmask: np.ndarray) -> list[int]:
-    bits = np.unpackbits(np.ascontiguousarray(bitmask).view(np.uint8), bitorder="little")
-    return np.flatnonzero(bits).tolist()
-
-
 class Walk:
     """A random walk over masks; `output` is what it has written, after the prompt."""
 
@@ -117,7 +93,7 @@ class Walk:
 
     def allowed(self) -> list[int]:
         self.matcher.fill_next_token_bitmask(self.bitmask)
-        return token_ids(self.bitmask[0])
+        return legal_tokens(self.bitmask[0]).tolist()
 
     def step(self, towards_end: float) -> None:
         """Takes a token: with some probability the byte that the shortest ending takes."""
