@@ -176,6 +176,8 @@ private:
     ValueSet legal_markers() const;
     ValueSet legal_lengths() const;
     ValueSet legal_code_counts() const;
+    ValueSet legal_text_bytes() const;
+    bool is_portable_after_scan() const;
     ValueSet legal_component_identifiers() const;
     ValueSet legal_sampling(bool horizontal) const;
     ValueSet legal_scan_components() const;

@@ -14,9 +14,14 @@ constexpr uint32_t kMaxPortableSize = 65500;  // libjpeg's JPEG_MAX_DIMENSION
 constexpr uint32_t kMinPortableApplicationLength = 8;
 constexpr uint32_t kMaxPortableIdentifier = 254;  // ffmpeg refuses 255
 // While it probes a file, ffmpeg looks for markers inside DHT and DRI: no FF in the middle of
-// these.
+// these. Past a scan that others follow it also reads over the next marker, and then looks inside
+// every segment: no FF before a byte of C0 or more, and no fill bytes that would make it lose more.
 constexpr uint32_t kMaxPortableSymbol = 0xFE;
 constexpr uint32_t kMaxPortableInterval = 0xFEFF;
+constexpr uint32_t kMaxPortableLaterLength = 0xFEFF;
+constexpr uint32_t kMaxPortableLaterByte = 0xFE;
+constexpr uint32_t kMaxPortableAfterLength = 0xBF;
+constexpr uint32_t kMaxPortableLaterWord = 0xBFFF;
 constexpr uint32_t kMaxCodes = 256;               // in one Huffman table
 constexpr uint32_t kTableHeadBytes = 17;          // Tc, Th and sixteen Li
 constexpr uint32_t kQuantizationTableBytes = 65;  // Pq, Tq and 64 Qk of one byte; 129 with two
@@ -145,6 +150,9 @@ ValueSet JpegCursor::legal() const {
         }
         case Element::kQk:
             if (g.fixes_quantization()) return ValueSet::only((*g.quantization[p.slot])[p.index]);
+            if (is_portable_after_scan()) {
+                return {1, p.precision_bits == 8 ? kMaxPortableLaterByte : kMaxPortableLaterWord};
+            }
             return {1, (1u << p.precision_bits) - 1};
         case Element::kTc:
         case Element::kTh: {
@@ -180,19 +188,9 @@ ValueSet JpegCursor::legal() const {
         case Element::kRi:
             if (g.restart_interval_mcus) return ValueSet::only(*g.restart_interval_mcus);
             return {0, g.portable ? kMaxPortableInterval : kMaxU16};
-        case Element::kApi: {
-            ValueSet set(0, 255);
-            if (g.portable && p.index == 0) {
-                // Known signatures (JFIF, Exif, Adobe...) start with a letter; their contents are
-                // judged by decoders, so free bytes do not start one.
-                set = ValueSet(0, 'A' - 1);
-                set.add('Z' + 1, 'a' - 1);
-                set.add('z' + 1, 255);
-            }
-            return set;
-        }
+        case Element::kApi:
         case Element::kCmi:
-            return {0, 255};
+            return legal_text_bytes();
         case Element::kDcBits:
             return legal_dc_bits();
         case Element::kAcBits:
@@ -212,10 +210,30 @@ bool JpegCursor::is_legal(uint32_t value) const {
     return legal().contains(value);
 }
 
+/// Contents of APPn and COM segments.
+ValueSet JpegCursor::legal_text_bytes() const {
+    const Position& p = position_;
+    uint32_t highest = 255;
+    if (is_portable_after_scan())
+        highest = p.index == 0 ? kMaxPortableAfterLength : kMaxPortableLaterByte;
+    if (!grammar_->portable || p.index > 0 || p.at == Element::kCmi) return {0, highest};
+    // Known signatures (JFIF, Exif, Adobe...) start with a letter; their contents are judged by
+    // decoders, so free bytes do not start one.
+    ValueSet set(0, 'A' - 1);
+    set.add('Z' + 1, 'a' - 1);
+    set.add('z' + 1, highest);
+    return set;
+}
+
+bool JpegCursor::is_portable_after_scan() const {
+    return grammar_->portable && header_->n_scans > 0;
+}
+
 /// T.81 B.2.1, Figure B.2: what may follow a marker segment, a scan, an interval.
 ValueSet JpegCursor::legal_markers() const {
     ValueSet set;
-    if (grammar_->allows_fill_bytes()) set.add(marker::kPrefix);
+    if (grammar_->allows_fill_bytes() && (position_.restart_due || !is_portable_after_scan()))
+        set.add(marker::kPrefix);
     if (position_.restart_due) {
         set.add(uint32_t{marker::kRst0} + position_.restart_number);
         return set;
@@ -251,6 +269,7 @@ bool JpegCursor::is_scan_possible() const {
 /// T.81 B.1.1.4: a length counts itself, not the marker.
 ValueSet JpegCursor::legal_lengths() const {
     const JpegGrammar& g = *grammar_;
+    const uint32_t longest = is_portable_after_scan() ? kMaxPortableLaterLength : kMaxU16;
     ValueSet set;
     switch (position_.at) {
         case Element::kLf:  // 8 + 3 Nf
@@ -269,7 +288,7 @@ ValueSet JpegCursor::legal_lengths() const {
             if (g.fixes_quantization()) return ValueSet::only(2 + kQuantizationTableBytes);
             return ValueSet::sums(kQuantizationTableBytes, 2);
         case Element::kLh:
-            if (!g.fixes_huffman()) return {2 + smallest_table_bytes(), kMaxU16};
+            if (!g.fixes_huffman()) return {2 + smallest_table_bytes(), longest};
             for (const auto& tables : g.huffman) {
                 for (const auto& table : tables) {
                     if (!table) continue;
@@ -282,9 +301,9 @@ ValueSet JpegCursor::legal_lengths() const {
         case Element::kLr:
             return ValueSet::only(4);
         case Element::kLp:
-            return {g.portable ? kMinPortableApplicationLength : 2, kMaxU16};
+            return {g.portable ? kMinPortableApplicationLength : 2, longest};
         default:  // Lc
-            return {2, kMaxU16};
+            return {2, longest};
     }
 }
 
@@ -428,6 +447,7 @@ Code JpegCursor::reject_marker(uint32_t value) const {
         if (marker::is_arithmetic_frame(code)) return Code::kArithmeticCoding;
         return code >= 0xC5 ? Code::kHierarchical : Code::kProcessUnsupported;
     }
+    if (code == marker::kPrefix) return Code::kNotInGrammar;
     if (code == marker::kDac) return Code::kArithmeticCoding;
     if (code == marker::kDhp || code == marker::kExp) return Code::kHierarchical;
     if (code == marker::kDnl && h.n_scans == 1 && position_.marker == marker::kSos) {
@@ -479,10 +499,11 @@ Status JpegCursor::why_not(uint32_t value) const {
             return because(Code::kSegmentLength);
         case Element::kLs:
         case Element::kLq:
-        case Element::kLh:
         case Element::kLr:
-        case Element::kLc:
             return because(Code::kSegmentLength);
+        case Element::kLh:
+            return value > kMaxPortableLaterLength ? status : because(Code::kSegmentLength);
+        case Element::kLc:
         case Element::kLp:
             return value >= 2 ? status : because(Code::kSegmentLength);
         case Element::kP:

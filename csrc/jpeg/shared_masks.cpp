@@ -31,7 +31,8 @@ std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
     if (in_text && p.segment_left >= n_bytes && !grammar_->is_pinned()) {
         Packer text;
         text.add(static_cast<uint64_t>(p.at), 8);
-        text.add(p.index, 1);  // the first byte of an APPn segment has rules of its own
+        text.add(p.index, 1);  // the first byte of a segment has rules of its own
+        text.add(is_portable_after_scan() ? 1 : 0, 1);
         return StateKey{.high = 0, .low = text.word() << 16};
     }
     if (!p.in_scan || plan().id() == ScanIds::kNone) return std::nullopt;

@@ -63,9 +63,8 @@ def useless_huffman_table(rng: random.Random, table_class: int) -> TableDesign:
     return _with_random_code(rng, table_class, symbols)
 
 
-def random_quantization_table(rng: random.Random, n_bits: int) -> list[int]:
-    """64 elements of 8 or 16 bits."""
-    highest = (1 << n_bits) - 1
+def random_quantization_table(rng: random.Random, highest: int) -> list[int]:
+    """64 elements of 1 to `highest`."""
     kind = rng.choice(("ones", "highest", "even", "random", "small"))
     if kind == "ones":
         return [1] * 64

@@ -116,7 +116,7 @@ class FieldWalk:
 
     def _choose_marker(self) -> int:
         rng = self.rng
-        if rng.random() < 0.05:
+        if not self.structure.scans and rng.random() < 0.05:
             return _FILL
         frame = self.structure.components
         if frame and len(self._coded) == len(frame):
@@ -165,12 +165,19 @@ class FieldWalk:
         least = 2 if marker == _COM else 8
         length = least + self.rng.choice((0, 1, 2, self.rng.randrange(40), self.rng.randrange(300)))
         self.put("Lc" if marker == _COM else "Lp", length)
+        element = "Cmi" if marker == _COM else "Api"
+        highest = self._highest_number(8)
         for i in range(length - 2):
-            element = "Cmi" if marker == _COM else "Api"
-            if i == 0 and marker != _COM:
-                self.put_any(element)  # no letter: known signatures start with one
+            if i == 0:
+                self.put_any(element)  # the portable language leaves some out
             else:
-                self.put(element, self.rng.choice((0, 255, self.rng.randrange(256))))
+                self.put(element, self.rng.choice((0, highest, self.rng.randint(0, highest))))
+
+    def _highest_number(self, n_bits: int) -> int:
+        # Behind a scan ffmpeg can mistake an FF, and what follows it, for a marker.
+        if self.structure.scans:
+            return 0xFE if n_bits == 8 else 0xBFFF
+        return (1 << n_bits) - 1
 
     # Frame header: B.2.2.
 
@@ -234,7 +241,7 @@ class FieldWalk:
             slot = rng.choice(needed) if needed and rng.random() < 0.7 else rng.randrange(_SLOTS)
             self.put("Pq", 0 if n_bits == 8 else 1)
             self.put("Tq", slot)
-            for value in random_quantization_table(rng, n_bits):
+            for value in random_quantization_table(rng, self._highest_number(n_bits)):
                 self.put("Qk", value)
             self._quantization_bits[slot] = n_bits
 

@@ -41,7 +41,7 @@ def test_random_tables_code_a_block_and_useless_ones_do_not(seed: int) -> None:
 def test_quantization_tables_have_no_zero() -> None:
     rng = random.Random(0)
     for n_bits in (8, 16):
-        tables = [random_quantization_table(rng, n_bits) for _ in range(100)]
+        tables = [random_quantization_table(rng, (1 << n_bits) - 1) for _ in range(100)]
         assert {len(table) for table in tables} == {64}
         values = {value for table in tables for value in table}
         assert (min(values), max(values)) == (1, (1 << n_bits) - 1)

@@ -292,3 +292,39 @@ def test_portable_headers_have_no_ff_where_ffmpeg_looks_for_markers(
     assert max(writer.legal_values()) == highest_portable
     assert writer.write(highest_portable + 1).code == "not_in_grammar"
     assert writer.write(highest_portable)
+
+
+# Up to the end of the first of three scans: one gray pixel with codes of one bit.
+_FIRST_SCAN = bytes.fromhex(
+    "ffd8 ffdb004300" + 64 * "01" + "ffc0001108 0001 0001 03 011100 021100 031100"
+    "ffc40026 00" + "01" + 15 * "00" + "00 10" + "01" + 15 * "00" + "00"
+    "ffda0008 01 0100 003f00 3f"
+)
+
+
+@pytest.mark.parametrize(
+    ("after_scan", "highest", "highest_portable"),
+    [
+        ("ff", 0xFF, 0xFE),  # fill bytes
+        ("fffe", 0xFF, 0xFE),  # lengths
+        ("ffe3", 0xFF, 0xFE),
+        ("ffc4", 0xFF, 0xFE),
+        ("fffe 0009", 0xFF, 0xBF),  # contents that may follow an FF
+        ("ffe3 0009", 0xFF, 0xBF),
+        ("ffdb 0083 10", 0xFF, 0xBF),
+        ("fffe 0009 00", 0xFF, 0xFE),
+        ("ffe3 0009 00", 0xFF, 0xFE),
+        ("ffdb 0043 00", 0xFF, 0xFE),
+    ],
+)
+def test_portable_files_have_nothing_like_a_marker_behind_a_scan_that_others_follow(
+    after_scan: str, highest: int, highest_portable: int
+) -> None:
+    """ffmpeg reads over the marker behind such a scan, and then looks for the next one anywhere."""
+    for portable, expected in ((False, highest), (True, highest_portable)):
+        cursor = _core.JpegCursor(JpegGrammar(portable=portable))
+        status = cursor.push(_FIRST_SCAN + bytes.fromhex(after_scan))
+        assert status, status.message
+        assert int.from_bytes(cursor.allowed(), "little").bit_length() - 1 == expected
+        if portable:
+            assert cursor.push(bytes([expected + 1])).code == "not_in_grammar"
