@@ -160,6 +160,7 @@ std::shared_ptr<JpegGrammar> make_grammar(
 GrammarPointer standard_grammar(bool abbreviated, const std::optional<py::buffer>& tables) {
     auto grammar = std::make_shared<JpegGrammar>();
     grammar->abbreviated = abbreviated;
+    grammar->scan_ids = nullptr;  // these cursors make no masks
     if (tables) set_outside_tables(*grammar, *tables);
     return grammar;
 }

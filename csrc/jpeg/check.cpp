@@ -33,9 +33,14 @@ CheckResult check(std::shared_ptr<const JpegGrammar> grammar, const uint8_t* dat
     JpegCursor cursor(std::move(grammar));
     Status status;
     bool was_in_scan = false;
-    for (size_t i = 0; i < n_bytes && status && !cursor.is_complete();) {
+    for (size_t i = 0; i < n_bytes && !cursor.is_complete();) {
         status = cursor.push(data[i++]);
-        if (cursor.in_scan() && !was_in_scan) i = FastScan::advance(cursor, data, n_bytes, i);
+        if (!status) break;
+        if (!cursor.in_scan()) {
+            i += cursor.accept_contents(data + i, n_bytes - i);
+        } else if (!was_in_scan) {
+            i = FastScan::advance(cursor, data, n_bytes, i);
+        }
         was_in_scan = cursor.in_scan();
     }
     return result_of(cursor, status, n_bytes);

@@ -21,6 +21,18 @@ bool JpegCursor::accept(uint8_t byte) {
         if (position_.pinned_index >= chunk.size() || chunk[position_.pinned_index] != byte)
             return false;
     }
+    const bool was_in_scan = position_.in_scan;
+    const bool was_restart_due = position_.restart_due;
+    // Inside one number a byte is taken whole or not at all.
+    const bool is_in_number =
+        spelling() == Spelling::kNumber && field_bits() - position_.n_partial >= 8;
+    if (is_in_number ? take_bits(byte, 8) == 0 : !take_in_parts(byte)) return false;
+    end_byte(byte, was_in_scan, was_restart_due);
+    return true;
+}
+
+/// Takes the bits of a byte that belong to several fields, all of them or none.
+bool JpegCursor::take_in_parts(uint8_t byte) {
     const Position before = position_;
     // Inside a scan the header stays; only outside it can a failing byte have changed it.
     std::shared_ptr<const Header> header_before;
@@ -33,7 +45,6 @@ bool JpegCursor::accept(uint8_t byte) {
         if (header_before) header_ = std::move(header_before);
         return false;
     }
-    end_byte(byte, before.in_scan, before.restart_due);
     return true;
 }
 

@@ -49,6 +49,9 @@ public:
     // The contract of grammar/cursor.hpp.
     Status push(uint8_t byte);
     bool accept(uint8_t byte);
+    /// accept() for the contents of a table or of text, as far as they are here and in order and
+    /// the grammar is the standard; returns how many bytes it took, often none.
+    size_t accept_contents(const uint8_t* data, size_t n_bytes);
     ByteSet allowed() const;
     bool is_complete() const { return position_.at == Element::kEnd; }
     uint64_t bytes_to_complete() const;
@@ -172,6 +175,9 @@ private:
     void begin_block();
     void end_block();
     void end_interval();
+    // header_fast.cpp
+    size_t take_quantization_table(const uint8_t* data, size_t n_bytes);
+    size_t take_huffman_table(const uint8_t* data, size_t n_bytes);
     // legal.cpp: which values a field may take.
     ValueSet legal_markers() const;
     ValueSet legal_lengths() const;
@@ -203,6 +209,7 @@ private:
     const ScanPlan& plan() const { return *header_->scan; }
     int take_bits(unsigned bits, int n_bits);
     void take_legal(unsigned bits, int n_bits);
+    bool take_in_parts(uint8_t byte);
     void end_byte(uint8_t byte, bool was_in_scan, bool was_restart_due);
 
     std::shared_ptr<const JpegGrammar> grammar_;

@@ -62,8 +62,7 @@ void JpegCursor::take_amplitude(uint32_t bits) {
     Position& p = position_;
     const bool is_dc = p.k == 0;
     const int size = is_dc ? p.symbol : size_of(p.symbol);
-    const auto raw = static_cast<int>(bits);
-    const int value = size == 0 || raw >> (size - 1) ? raw : raw - (1 << size) + 1;
+    const int value = extend(bits, size);
     if (is_dc) {
         const auto component = static_cast<size_t>(plan().component_of_block(p.block));
         int16_t& predictor = p.predictors[component];

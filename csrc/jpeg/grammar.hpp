@@ -44,6 +44,10 @@ struct JpegGrammar {
     bool fixes_quantization() const;
     bool fixes_huffman() const;
     bool is_pinned() const { return !pinned.empty(); }
+    /// Tables and text may hold whatever the standard allows.
+    bool has_free_contents() const {
+        return !portable && !is_pinned() && !fixes_quantization() && !fixes_huffman();
+    }
     /// Fill bytes (B.1.1.2) say nothing; grammars with pinned bytes have none.
     bool allows_fill_bytes() const { return !is_pinned(); }
     uint8_t quantization_slot_of(int component) const;

@@ -1,7 +1,12 @@
 #include "jpeg/huffman_table.hpp"
 
 #include <algorithm>
+#include <mutex>
+#include <string>
 #include <tuple>
+#include <unordered_map>
+
+#include "jpeg/symbol_lookup.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -14,6 +19,69 @@ HuffmanTable::HuffmanTable(
     find_cheapest_endings();
     nodes_.reserve(2 * leaves_.size() + 1);
     add_node(0, 0, 0, leaves_.size());
+    if (class_ == TableClass::kDc) {
+        dc_lookup_ = std::make_unique<const DcLookup>(*this);
+    } else {
+        ac_lookup_ = std::make_unique<const AcLookup>(*this);
+    }
+}
+
+HuffmanTable::~HuffmanTable() = default;
+
+namespace {
+
+/// The tables that were asked for last. Most files have those of T.81 Annex K.
+class TablePool {
+public:
+    using Table = std::shared_ptr<const HuffmanTable>;
+
+    template <class Make>
+    Table get(std::string&& key, const Make& make) {
+        const std::lock_guard lock(mutex_);
+        const auto found = entries_.find(key);
+        if (found != entries_.end()) {
+            found->second.last_use = ++n_uses_;
+            return found->second.table;
+        }
+        if (entries_.size() >= kMaxTables) {
+            entries_.erase(
+                std::min_element(
+                    entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
+                        return a.second.last_use < b.second.last_use;
+                    }
+                )
+            );
+        }
+        Table table = make();
+        entries_.emplace(std::move(key), Entry{table, ++n_uses_});
+        return table;
+    }
+
+private:
+    static constexpr size_t kMaxTables = 64;  // some 20 KB each
+
+    struct Entry {
+        Table table;
+        uint64_t last_use;
+    };
+
+    std::mutex mutex_;
+    std::unordered_map<std::string, Entry> entries_;
+    uint64_t n_uses_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<const HuffmanTable> HuffmanTable::shared(
+    TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values
+) {
+    static TablePool pool;
+    std::string key(1, static_cast<char>(table_class));
+    key.append(bits.begin(), bits.end());
+    key.append(values.begin(), values.end());
+    return pool.get(std::move(key), [&] {
+        return std::make_shared<const HuffmanTable>(table_class, bits, values);
+    });
 }
 
 /// T.81 C.2: Figures C.1 (sizes) and C.2 (codes) in one loop.
@@ -48,8 +116,7 @@ int HuffmanTable::next_coefficient(uint8_t symbol, int k) {
 bool HuffmanTable::is_legal(uint8_t symbol, int k) const {
     if (class_ == TableClass::kDc) return k == 0 && symbol <= kMaxDcCategory;
     if (k < 1) return false;
-    if (size_of(symbol) > kMaxAcSize) return false;
-    if (size_of(symbol) == 0 && symbol != kEndOfBlock && symbol != kZeroRunLength) return false;
+    if (!is_coefficient(symbol) && symbol != kEndOfBlock && symbol != kZeroRunLength) return false;
     const int next = next_coefficient(symbol, k);
     // A run of 16 zeros must be followed by a coefficient: decoders part on one that fills the
     // block.
@@ -101,7 +168,7 @@ void HuffmanTable::find_cheapest_endings() {
             way = kEob;
         } else if (symbol == kZeroRunLength) {
             way = kZrl;
-        } else if (size == 0 || size > kMaxAcSize) {
+        } else if (!is_coefficient(symbol)) {
             continue;
         }
         const auto bits = static_cast<uint32_t>(leaves_[i].length_bits + size);
@@ -144,7 +211,7 @@ uint64_t HuffmanTable::legal_positions(uint8_t symbol) const {
     constexpr uint64_t kAcPositions = ~uint64_t{1};
     if (symbol == kEndOfBlock) return kAcPositions;
     if (symbol == kZeroRunLength) return (finishable_after_ << 1 >> 1 >> 15) & kAcPositions;
-    if (size_of(symbol) == 0 || size_of(symbol) > kMaxAcSize) return 0;
+    if (!is_coefficient(symbol)) return 0;
     return (finishable_after_ >> run_of(symbol)) & kAcPositions;
 }
 

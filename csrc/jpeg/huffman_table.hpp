@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,15 @@ inline constexpr uint8_t kZeroRunLength = 0xF0;
 
 constexpr int run_of(uint8_t symbol) { return symbol >> 4; }   // RRRR
 constexpr int size_of(uint8_t symbol) { return symbol & 15; }  // SSSS
+
+/// T.81 F.2.2.1, Figure F.12: the number that `size` amplitude bits stand for.
+constexpr int extend(uint32_t bits, int size) {
+    const auto value = static_cast<int>(bits);
+    return size == 0 || value >> (size - 1) != 0 ? value : value - (1 << size) + 1;
+}
+
+class AcLookup;
+class DcLookup;
 
 /// What a table of one class means to a sequential block of 8-bit samples. In the masks and arrays
 /// below, k is the index of the next coefficient: 0 for the DC code, 1..63 for AC codes, 64 when
@@ -46,6 +56,13 @@ public:
     /// `bits[i]` codes of length i+1 (Li), `values` their symbols (Vi,j). The code must not be
     /// overfull; the DHT reader has seen to that.
     HuffmanTable(
+        TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values
+    );
+    ~HuffmanTable();
+
+    /// The table with these codes, which all streams of the program share while it is in use or
+    /// was so lately. Safe to call from many threads.
+    static std::shared_ptr<const HuffmanTable> shared(
         TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values
     );
 
@@ -76,6 +93,15 @@ public:
     /// A block can be coded with this table at all.
     bool is_usable() const { return bits_to_finish(class_ == TableClass::kDc ? 0 : 1) != kNever; }
 
+    /// The same codes by look-up; for tables of that class only.
+    const DcLookup& dc_lookup() const { return *dc_lookup_; }
+    const AcLookup& ac_lookup() const { return *ac_lookup_; }
+
+    /// An AC symbol that codes one coefficient of 8-bit samples.
+    static bool is_coefficient(uint8_t symbol) {
+        return size_of(symbol) > 0 && size_of(symbol) <= kMaxAcSize;
+    }
+
     /// Where a symbol at k leads: the next coefficient to code, 64 at the end of the block.
     static int next_coefficient(uint8_t symbol, int k);
 
@@ -95,6 +121,8 @@ private:
     std::array<uint16_t, kBlockSize> cheapest_from_root_{};
     uint32_t max_bits_to_finish_ = 0;
     uint64_t finishable_after_ = 0;  // bit k: the block can be finished from k + 1
+    std::unique_ptr<const DcLookup> dc_lookup_;
+    std::unique_ptr<const AcLookup> ac_lookup_;
 };
 
 }  // namespace pycodec_lm::jpeg

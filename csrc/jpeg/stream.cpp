@@ -278,7 +278,7 @@ void JpegCursor::take_huffman_field(uint32_t value) {
 void JpegCursor::end_huffman_table() {
     Position& p = position_;
     auto header = std::make_shared<Header>(*header_);
-    header->tables.huffman[p.table_class][p.slot] = std::make_shared<const HuffmanTable>(
+    header->tables.huffman[p.table_class][p.slot] = HuffmanTable::shared(
         static_cast<TableClass>(p.table_class), segment_.bits,
         std::span<const uint8_t>(segment_.values).first(p.n_codes)
     );

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pycodec_lm import _core
+from pycodec_lm.bench.field_walk import write_random_file
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.jpeg_tables import dht_segment, dqt_segment, quality_tables, standard_huffman_tables
 
@@ -223,6 +224,18 @@ def test_fast_path_and_slow_twin_agree(restarts: int) -> None:
             assert fast == _core.check_jpeg(mutant, by_push=True)
             codes.add(fast[0].code)
     assert len(codes) > 8
+
+
+def test_fast_path_and_slow_twin_agree_where_tables_are_odd() -> None:
+    """Codes without EOB, with gaps, of 16 bits; several scans; text and tables between them."""
+    codes = set()
+    for seed in range(40):
+        data = write_random_file(seed).data
+        for mutant in [data, *_mutants(data, 25, seed)]:
+            fast = _core.check_jpeg(mutant)
+            assert fast == _core.check_jpeg(mutant, by_push=True)
+            codes.add(fast[0].code)
+    assert len(codes) > 20
 
 
 def test_verdict_does_not_depend_on_how_bytes_arrive() -> None:
