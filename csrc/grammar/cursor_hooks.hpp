@@ -3,15 +3,18 @@
 // tested against.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "grammar/cursor.hpp"
+#include "grammar/tokenizer_info.hpp"
 
 namespace pycodec_lm {
 
@@ -48,9 +51,32 @@ struct CounterRange {
     friend constexpr bool operator==(const CounterRange&, const CounterRange&) = default;
 };
 
+/// How far the tokens of a vocabulary reach.
+struct TokenReach {
+    uint64_t n_bytes = 0;       // of the longest token
+    uint64_t n_unit_bytes = 0;  // of the longest before it leaves the unit (a scan) it begins in
+};
+
+/// The bytes of a token that can belong to the unit it begins in: cursors may offer
+/// unit_bytes(token); without it all can.
+template <class C>
+TokenReach reach_of(const TokenizerInfo& info) {
+    TokenReach reach;
+    for (TokenId token = 0; token < info.vocab_size(); ++token) {
+        if (!info.is_text(token)) continue;
+        const std::string_view bytes = info.bytes_of(token);
+        uint64_t n_unit_bytes = bytes.size();
+        if constexpr (requires { C::unit_bytes(bytes); }) n_unit_bytes = C::unit_bytes(bytes);
+        reach.n_bytes = std::max<uint64_t>(reach.n_bytes, bytes.size());
+        reach.n_unit_bytes = std::max(reach.n_unit_bytes, n_unit_bytes);
+    }
+    return reach;
+}
+
 /// Masks shared by states that differ in a few counters only.
-///  - local_key(n): two states with equal keys accept the same strings of up to n bytes, as far as
-///    their counters let them; none where this state has nothing to share.
+///  - local_key(reach): two states with equal keys accept the same tokens of any vocabulary that
+///    reaches no further, as far as their counters let them; none where this state has nothing to
+///    share.
 ///  - counters(): the numbers that the key leaves out.
 ///  - walker(): walks for all values of the counters at once. Its accept() says whether some values
 ///    allow the bytes so far (a rejecting accept() need not leave it usable), and its ranges()
@@ -60,8 +86,8 @@ struct CounterRange {
 template <class C>
 concept SharesMasks =
     GrammarCursor<C> &&
-    requires(const C& cursor, typename C::Walker walker, uint64_t n, uint8_t byte) {
-        { cursor.local_key(n) } -> std::same_as<std::optional<StateKey>>;
+    requires(const C& cursor, typename C::Walker walker, TokenReach reach, uint8_t byte) {
+        { cursor.local_key(reach) } -> std::same_as<std::optional<StateKey>>;
         { cursor.counters() } -> std::same_as<std::array<int32_t, C::kCounters>>;
         { cursor.walker() } -> std::same_as<typename C::Walker>;
         { walker.accept(byte) } -> std::same_as<bool>;

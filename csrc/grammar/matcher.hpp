@@ -25,8 +25,8 @@ using Bytes = std::span<const uint8_t>;
 /// Shared by matchers and threads; nothing of it changes but the caches.
 class CompiledGrammar {
 public:
-    CompiledGrammar(std::shared_ptr<const TokenizerInfo> info, size_t cache_bytes)
-        : info_(std::move(info)), trie_(*info_), masks_(cache_bytes) {}
+    CompiledGrammar(std::shared_ptr<const TokenizerInfo> info, TokenReach reach, size_t cache_bytes)
+        : info_(std::move(info)), trie_(*info_), reach_(reach), masks_(cache_bytes) {}
     virtual ~CompiledGrammar() = default;
     CompiledGrammar(const CompiledGrammar&) = delete;
     CompiledGrammar& operator=(const CompiledGrammar&) = delete;
@@ -45,12 +45,14 @@ public:
     const TokenizerInfo& info() const { return *info_; }
     const std::shared_ptr<const TokenizerInfo>& shared_info() const { return info_; }
     const TokenTrie& trie() const { return trie_; }
+    TokenReach reach() const { return reach_; }
     MaskCache& masks() const { return masks_; }
     EndingMemo& endings() const { return endings_; }
 
 private:
     std::shared_ptr<const TokenizerInfo> info_;
     TokenTrie trie_;
+    TokenReach reach_;
     mutable MaskCache masks_;
     mutable EndingMemo endings_;
 };

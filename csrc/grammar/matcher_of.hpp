@@ -157,7 +157,7 @@ private:
         }
         if constexpr (SharesMasks<Cursor>) {
             if (!is_budget_far()) return false;
-            const auto key = cursor_.local_key(compiled().trie().max_depth());
+            const auto key = cursor_.local_key(compiled().reach());
             if (!key || !compiled().masks().find(*key, cursor_.counters(), mask)) return false;
             if (cursor_.is_complete()) add_stop_tokens(mask);
             return true;
@@ -180,7 +180,7 @@ private:
     bool fill_shared_mask(MaskWords mask) {
         if constexpr (SharesMasks<Cursor>) {
             const TokenTrie& trie = compiled().trie();
-            const auto key = cursor_.local_key(trie.max_depth());
+            const auto key = cursor_.local_key(compiled().reach());
             if (!key) return false;
             SharedMask masks = make_shared_mask(trie, cursor_, mask.size());
             masks.write(cursor_.counters(), mask);
@@ -272,7 +272,7 @@ class CompiledGrammarOf final : public CompiledGrammar,
                                 public std::enable_shared_from_this<CompiledGrammarOf<Cursor>> {
 public:
     CompiledGrammarOf(Cursor start, std::shared_ptr<const TokenizerInfo> info, size_t cache_bytes)
-        : CompiledGrammar(std::move(info), cache_bytes), start_(std::move(start)) {}
+        : CompiledGrammar(info, reach_of<Cursor>(*info), cache_bytes), start_(std::move(start)) {}
 
     std::unique_ptr<Matcher> make_matcher(
         std::optional<uint64_t> max_tokens, Bytes prompt

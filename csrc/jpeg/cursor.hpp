@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grammar/cursor.hpp"
@@ -67,7 +68,8 @@ public:
     // The hooks of grammar/cursor_hooks.hpp. The counters are the DC predictors.
     class Walker;
     static constexpr size_t kCounters = kMaxComponents;
-    std::optional<StateKey> local_key(uint64_t n_bytes) const;
+    static uint64_t unit_bytes(std::string_view token);
+    std::optional<StateKey> local_key(TokenReach reach) const;
     std::array<int32_t, kCounters> counters() const;
     Walker walker() const;
     std::optional<StateKey> ending_key() const;

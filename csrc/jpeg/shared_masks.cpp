@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jpeg/cursor.hpp"
+#include "jpeg/markers.hpp"
 
 namespace pycodec_lm::jpeg {
 namespace {
@@ -25,10 +26,20 @@ constexpr uint64_t kFar = 0xFFFF;  // more MCUs than can be reached
 
 }  // namespace
 
-std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
+/// A scan goes on up to a marker that is no RST.
+uint64_t JpegCursor::unit_bytes(std::string_view token) {
+    for (size_t i = 0; i + 1 < token.size(); ++i) {
+        if (static_cast<uint8_t>(token[i]) != marker::kPrefix) continue;
+        const auto next = static_cast<uint8_t>(token[i + 1]);
+        if (next != 0 && next != marker::kPrefix && !marker::is_restart(next)) return i + 1;
+    }
+    return token.size();
+}
+
+std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     const Position& p = position_;
     const bool in_text = p.at == Element::kCmi || p.at == Element::kApi;
-    if (in_text && p.segment_left >= n_bytes && !grammar_->is_pinned()) {
+    if (in_text && p.segment_left >= token_reach.n_bytes && !grammar_->is_pinned()) {
         Packer text;
         text.add(static_cast<uint64_t>(p.at), 8);
         text.add(p.index, 1);  // the first byte of a segment has rules of its own
@@ -37,7 +48,7 @@ std::optional<StateKey> JpegCursor::local_key(uint64_t n_bytes) const {
     }
     if (!p.in_scan || plan().id() == ScanIds::kNone) return std::nullopt;
     // MCUs that the bytes can touch: the one begun, and as many of the cheapest as fit.
-    const uint64_t reach = 8 * n_bytes / plan().cheapest_mcu_bits() + 2;
+    const uint64_t reach = 8 * token_reach.n_unit_bytes / plan().cheapest_mcu_bits() + 2;
     if (reach >= kFar) return std::nullopt;
     uint64_t interval_left = p.restart_due ? 0 : p.interval_left_mcus;
     uint64_t after_interval = plan().n_mcus() - p.mcu - interval_left;

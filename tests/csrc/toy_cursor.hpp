@@ -125,7 +125,7 @@ public:
         bool is_done_ = false;
     };
 
-    std::optional<StateKey> local_key(uint64_t) const {
+    std::optional<StateKey> local_key(TokenReach) const {
         if (phase_ != Phase::kSteps) return std::nullopt;
         return StateKey{.high = 0, .low = 1};
     }
