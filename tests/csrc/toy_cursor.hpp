@@ -21,6 +21,7 @@ using pycodec_lm::ByteSet;
 using pycodec_lm::CounterRange;
 using pycodec_lm::StateKey;
 using pycodec_lm::Status;
+using pycodec_lm::TokenReach;
 
 inline constexpr int kMaxTotal = 200;
 inline constexpr uint8_t kEnd = 0xFF;
