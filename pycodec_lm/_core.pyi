@@ -58,6 +58,7 @@ class JpegGrammar(metaclass=_Pybind11Type):
         quant_tables: Sequence[Sequence[int]] | None = None,
         huffman_tables: _HuffmanTables | None = None,
         restart_interval: int | None = None,
+        sof: int | None = None,
         abbreviated: bool = False,
         tables: Buffer | None = None,
         pinned: Sequence[bytes] = ...,

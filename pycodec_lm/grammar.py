@@ -30,11 +30,12 @@ __all__ = ["JpegGrammar", "recode_jpeg"]
 _SOI = b"\xff\xd8"
 _EOI = b"\xff\xd9"
 _SOF0, _DHT, _SOS, _DRI, _APP0 = 0xC0, 0xC4, 0xDA, 0xDD, 0xE0
+_PROCESSES = {"baseline": 0xC0, "extended": 0xC1}  # by SOF marker
 _JFIF = b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
 class JpegGrammar(_core.JpegGrammar):
-    """A set of baseline sequential JPEG files (ITU-T T.81).
+    """A set of sequential JPEG files (ITU-T T.81).
 
     `JpegGrammar()` is every file in scope; each keyword narrows it. `like()` and `jpeg_lm()` pin
     all that stands outside the entropy-coded data.
@@ -48,7 +49,8 @@ class JpegGrammar(_core.JpegGrammar):
             first is for the first component, the last for all that have none of their own.
         huffman_tables: {("dc" | "ac", 0 | 1): (code counts of 1..16 bits, values)}.
         restart_interval: MCUs between restart markers, 0 for none.
-        process: "baseline", the only one so far.
+        process: "baseline" (SOF0) or "extended" (SOF1: four Huffman tables of a class and, unless
+            portable, samples of 12 bits); None for either.
         abbreviated: allow streams whose tables come from outside.
         tables: the outside tables, as a JPEG stream of tables alone.
 
@@ -70,13 +72,13 @@ class JpegGrammar(_core.JpegGrammar):
         quant_tables: Sequence[Sequence[int]] | None = None,
         huffman_tables: HuffmanTables | None = None,
         restart_interval: int | None = None,
-        process: str = "baseline",
+        process: str | None = None,
         abbreviated: bool = False,
         tables: Buffer | None = None,
         _pinned: Sequence[bytes] = (),
     ) -> None:
-        if process != "baseline":
-            raise UsageError(f"process '{process}' is not supported, only 'baseline' is")
+        if process is not None and process not in _PROCESSES:
+            raise UsageError(f"process '{process}' is not one of {', '.join(_PROCESSES)}")
         if quality is not None and quant_tables is not None:
             raise UsageError("give quality or quant_tables, not both")
         if tables is not None and not abbreviated:
@@ -93,6 +95,7 @@ class JpegGrammar(_core.JpegGrammar):
             "quant_tables": quant_tables,
             "huffman_tables": huffman_tables,
             "restart_interval": restart_interval,
+            "process": process,
             "abbreviated": abbreviated or None,
             "tables": None if tables is None else bytes(tables),
             "_pinned": tuple(_pinned) or None,
@@ -110,6 +113,7 @@ class JpegGrammar(_core.JpegGrammar):
             quant_tables=quant_tables,
             huffman_tables=None if huffman_tables is None else dict(huffman_tables),
             restart_interval=restart_interval,
+            sof=None if process is None else _PROCESSES[process],
             abbreviated=abbreviated,
             tables=self._given.get("tables"),
             pinned=list(_pinned),

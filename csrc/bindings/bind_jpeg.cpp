@@ -115,12 +115,13 @@ std::shared_ptr<JpegGrammar> make_grammar(
     const std::vector<std::array<int, 2>>& sampling,
     const std::optional<std::vector<std::vector<int>>>& quant_tables,
     const std::optional<std::map<std::pair<std::string, int>, HuffmanSpec>>& huffman_tables,
-    std::optional<int> restart_interval, bool abbreviated, const std::optional<py::buffer>& tables,
-    const std::vector<py::bytes>& pinned
+    std::optional<int> restart_interval, std::optional<int> sof, bool abbreviated,
+    const std::optional<py::buffer>& tables, const std::vector<py::bytes>& pinned
 ) {
     auto grammar = std::make_shared<JpegGrammar>();
     grammar->portable = portable;
     grammar->abbreviated = abbreviated;
+    if (sof) grammar->sof = static_cast<uint8_t>(*sof);
     grammar->width_px = size_or_free(width, "width", 1);
     grammar->height_px = size_or_free(height, "height", 1);
     grammar->restart_interval_mcus = size_or_free(restart_interval, "restart_interval", 0);
@@ -299,8 +300,9 @@ void bind_jpeg(py::module_& m) {
             py::arg("width") = py::none(), py::arg("height") = py::none(),
             py::arg("sampling") = std::vector<std::array<int, 2>>{},
             py::arg("quant_tables") = py::none(), py::arg("huffman_tables") = py::none(),
-            py::arg("restart_interval") = py::none(), py::arg("abbreviated") = false,
-            py::arg("tables") = py::none(), py::arg("pinned") = std::vector<py::bytes>{}
+            py::arg("restart_interval") = py::none(), py::arg("sof") = py::none(),
+            py::arg("abbreviated") = false, py::arg("tables") = py::none(),
+            py::arg("pinned") = std::vector<py::bytes>{}
         );
     bind_cursor(m);
     bind_writer(m);

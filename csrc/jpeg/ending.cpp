@@ -51,7 +51,7 @@ uint32_t JpegCursor::preferred_value() const {
         case Element::kLi:  // one code of one bit: category 0, or end of block
             return p.index == 0 ? 1 : 0;
         case Element::kDcBits:
-            return ScanPlan::cheapest_dc_bits(p.symbol, predictor());
+            return plan().cheapest_dc_bits(p.symbol, predictor());
         default:
             return 0;
     }
@@ -62,7 +62,9 @@ uint8_t JpegCursor::preferred_marker() const {
     if (position_.restart_due)
         return static_cast<uint8_t>(marker::kRst0 + position_.restart_number);
     if (h.is_fully_coded()) return marker::kEoi;
-    if (!h.frame.is_present()) return grammar_->abbreviated ? marker::kEoi : marker::kSof0;
+    if (!h.frame.is_present()) {
+        return grammar_->abbreviated ? marker::kEoi : grammar_->sof.value_or(marker::kSof0);
+    }
     // All components get their tables first, so that one scan can hold them.
     for (int i = 0; i < h.frame.n_components; ++i) {
         if (!h.is_coded(i) && !h.is_ready(i)) return marker::kDqt;

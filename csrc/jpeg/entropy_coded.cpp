@@ -65,8 +65,8 @@ void JpegCursor::take_amplitude(uint32_t bits) {
     const int value = extend(bits, size);
     if (is_dc) {
         const auto component = static_cast<size_t>(plan().component_of_block(p.block));
-        int16_t& predictor = p.predictors[component];
-        predictor = static_cast<int16_t>(predictor + value);
+        int32_t& predictor = p.predictors[component];
+        predictor += value;
         if (p.predictors_are_relative) {
             p.lowest[component] = std::min(p.lowest[component], predictor);
             p.highest[component] = std::max(p.highest[component], predictor);
@@ -143,8 +143,11 @@ Status JpegCursor::reject_bit(bool bit) const {
         status.limit = limit;
         return status;
     };
-    if (p.k == 0) return because(Code::kDcCategory, symbol, kMaxDcCategory);
-    if (size_of(symbol) > kMaxAcSize) return because(Code::kAcSize, size_of(symbol), kMaxAcSize);
+    const SampleLimits& limits = plan().limits();
+    if (p.k == 0) return because(Code::kDcCategory, symbol, limits.max_dc_category);
+    if (size_of(symbol) > limits.max_ac_size) {
+        return because(Code::kAcSize, size_of(symbol), limits.max_ac_size);
+    }
     const int last = p.k + run_of(symbol);
     if (symbol == kZeroRunLength && last + 1 >= kBlockSize) {
         return because(Code::kAcZrlPastEnd, last, kBlockSize - 1);

@@ -20,6 +20,8 @@ struct JpegGrammar {
     /// Allow streams whose tables come from `outside`, and streams of tables alone (T.81 B.4, B.5).
     bool abbreviated = false;
 
+    /// The process, by its marker (SOF0, SOF1); none: any in scope.
+    std::optional<uint8_t> sof;
     std::optional<uint16_t> width_px;
     std::optional<uint16_t> height_px;
     /// (Hi, Vi) of each component; empty: free.

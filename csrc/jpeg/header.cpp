@@ -31,7 +31,10 @@ int Frame::max_vertical_sampling() const {
 
 bool Header::is_ready(int component) const {
     const Component& c = frame.components[static_cast<size_t>(component)];
-    return !is_coded(component) && tables.quantization_bits[c.quantization_slot] == 8;
+    // B.2.4.1: quantization tables of 16 bits are for 12-bit samples.
+    const int table_bits = tables.quantization_bits[c.quantization_slot];
+    return !is_coded(component) && table_bits != 0 &&
+           table_bits <= (frame.precision_bits == 8 ? 8 : 16);
 }
 
 bool Header::can_code(int n, int first, int n_blocks, bool interleaved) const {
@@ -50,10 +53,14 @@ uint64_t Header::bytes_from_marker(const std::function<uint64_t()>& compute) con
     return bytes_from_marker_.get(compute);
 }
 
+bool Header::is_usable(TableClass table_class, int slot) const {
+    const HuffmanTable* table = tables.find(table_class, slot);
+    return table != nullptr && table->at_precision(frame.precision_bits).is_usable();
+}
+
 bool Header::has_usable_table(TableClass table_class) const {
-    for (int slot = 0; slot < kBaselineHuffmanSlots; ++slot) {
-        const HuffmanTable* table = tables.find(table_class, slot);
-        if (table != nullptr && table->is_usable()) return true;
+    for (int slot = 0; slot < frame.n_huffman_slots(); ++slot) {
+        if (is_usable(table_class, slot)) return true;
     }
     return false;
 }

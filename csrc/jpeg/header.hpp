@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "jpeg/huffman_table.hpp"
+#include "jpeg/markers.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -16,6 +17,7 @@ class ScanPlan;
 
 inline constexpr int kMaxComponents = 4;
 inline constexpr int kTableSlots = 4;
+inline constexpr int kBaselineHuffmanSlots = 2;
 
 /// T.81 B.2.2: one row of the frame header.
 struct Component {
@@ -31,10 +33,16 @@ struct Component {
 struct Frame {
     uint16_t height_px = 0;  // Y
     uint16_t width_px = 0;   // X
+    uint8_t sof = marker::kSof0;
+    uint8_t precision_bits = 8;  // P
     uint8_t n_components = 0;
     std::array<Component, kMaxComponents> components{};
 
     bool is_present() const { return width_px != 0; }
+    /// Slots for Huffman tables of a class; before the frame header, what any frame could have.
+    int n_huffman_slots() const {
+        return is_present() && sof == marker::kSof0 ? kBaselineHuffmanSlots : kTableSlots;
+    }
     int max_horizontal_sampling() const;
     int max_vertical_sampling() const;
 };
@@ -45,7 +53,10 @@ struct Tables {
     std::array<std::array<std::shared_ptr<const HuffmanTable>, kTableSlots>, 2> huffman;
 
     const HuffmanTable* find(TableClass table_class, int slot) const {
-        return huffman[static_cast<size_t>(table_class)][static_cast<size_t>(slot)].get();
+        return share(table_class, slot).get();
+    }
+    const std::shared_ptr<const HuffmanTable>& share(TableClass table_class, int slot) const {
+        return huffman[static_cast<size_t>(table_class)][static_cast<size_t>(slot)];
     }
 };
 
@@ -101,6 +112,8 @@ struct Header {
     /// A scan may code `n` more components from index `first` on, with `n_blocks` blocks in its MCU
     /// so far. A scan of one component has MCUs of one block (A.2.2), others at most 10 (B.2.3).
     bool can_code(int n, int first, int n_blocks, bool interleaved) const;
+    /// The table lets a scan of this frame code a block.
+    bool is_usable(TableClass table_class, int slot) const;
     bool has_usable_table(TableClass table_class) const;
 
     /// Bytes of the shortest known ending from where a marker is due; `compute` is called the first

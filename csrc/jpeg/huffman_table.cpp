@@ -11,9 +11,10 @@
 namespace pycodec_lm::jpeg {
 
 HuffmanTable::HuffmanTable(
-    TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values
+    TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values,
+    int precision_bits
 )
-    : class_(table_class) {
+    : class_(table_class), limits_(limits_of(precision_bits)) {
     std::copy(bits.begin(), bits.end(), bits_.begin());
     assign_codes(values);
     find_cheapest_endings();
@@ -27,6 +28,16 @@ HuffmanTable::HuffmanTable(
 }
 
 HuffmanTable::~HuffmanTable() = default;
+
+const HuffmanTable& HuffmanTable::at_precision(int precision_bits) const {
+    if (precision_bits == 8) return *this;
+    std::call_once(twelve_bit_once_, [this] {
+        std::vector<uint8_t> values;
+        for (const Leaf& leaf : leaves_) values.push_back(leaf.symbol);
+        twelve_bit_ = std::make_unique<const HuffmanTable>(class_, bits_, values, 12);
+    });
+    return *twelve_bit_;
+}
 
 namespace {
 
@@ -114,7 +125,7 @@ int HuffmanTable::next_coefficient(uint8_t symbol, int k) {
 }
 
 bool HuffmanTable::is_legal(uint8_t symbol, int k) const {
-    if (class_ == TableClass::kDc) return k == 0 && symbol <= kMaxDcCategory;
+    if (class_ == TableClass::kDc) return k == 0 && symbol <= limits_.max_dc_category;
     if (k < 1) return false;
     if (!is_coefficient(symbol) && symbol != kEndOfBlock && symbol != kZeroRunLength) return false;
     const int next = next_coefficient(symbol, k);
@@ -162,7 +173,7 @@ void HuffmanTable::find_cheapest_endings() {
         const int size = class_ == TableClass::kDc ? symbol : size_of(symbol);
         size_t way = static_cast<size_t>(run_of(symbol));
         if (class_ == TableClass::kDc) {
-            if (symbol > kMaxDcCategory) continue;
+            if (symbol > limits_.max_dc_category) continue;
             way = kDcWay;
         } else if (symbol == kEndOfBlock) {
             way = kEob;
@@ -207,7 +218,7 @@ void HuffmanTable::find_cheapest_endings() {
 
 /// is_legal() for all k at once.
 uint64_t HuffmanTable::legal_positions(uint8_t symbol) const {
-    if (class_ == TableClass::kDc) return symbol <= kMaxDcCategory ? 1 : 0;
+    if (class_ == TableClass::kDc) return symbol <= limits_.max_dc_category ? 1 : 0;
     constexpr uint64_t kAcPositions = ~uint64_t{1};
     if (symbol == kEndOfBlock) return kAcPositions;
     if (symbol == kZeroRunLength) return (finishable_after_ << 1 >> 1 >> 15) & kAcPositions;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -13,9 +14,7 @@ namespace pycodec_lm::jpeg {
 enum class TableClass : uint8_t { kDc = 0, kAc = 1 };  // Tc
 
 inline constexpr int kBlockSize = 64;
-inline constexpr int kMaxDcCategory = 11;  // 8-bit samples, Table F.1
-inline constexpr int kMaxAcSize = 10;      // 8-bit samples, Table F.2
-inline constexpr int kMaxDcSymbol = 15;    // 12-bit samples; larger is refused in the DHT
+inline constexpr int kMaxDcSymbol = 15;  // a larger one is refused in the DHT
 inline constexpr uint8_t kEndOfBlock = 0x00;
 inline constexpr uint8_t kZeroRunLength = 0xF0;
 
@@ -28,12 +27,25 @@ constexpr int extend(uint32_t bits, int size) {
     return size == 0 || value >> (size - 1) != 0 ? value : value - (1 << size) + 1;
 }
 
+/// What the precision of samples lets quantised coefficients be: T.81 Tables F.1, F.2, F.6, F.7.
+struct SampleLimits {
+    int max_dc_category;
+    int max_ac_size;
+    int min_dc;
+    int max_dc;
+};
+
+constexpr SampleLimits limits_of(int precision_bits) {
+    if (precision_bits == 12) return {15, 14, -16384, 16383};
+    return {11, 10, -1024, 1023};
+}
+
 class AcLookup;
 class DcLookup;
 
-/// What a table of one class means to a sequential block of 8-bit samples. In the masks and arrays
-/// below, k is the index of the next coefficient: 0 for the DC code, 1..63 for AC codes, 64 when
-/// the block is done.
+/// What a table of one class means to a sequential block of samples of one precision. In the masks
+/// and arrays below, k is the index of the next coefficient: 0 for the DC code, 1..63 for AC codes,
+/// 64 when the block is done.
 class HuffmanTable {
 public:
     static constexpr uint32_t kNever = std::numeric_limits<uint32_t>::max();
@@ -56,9 +68,13 @@ public:
     /// `bits[i]` codes of length i+1 (Li), `values` their symbols (Vi,j). The code must not be
     /// overfull; the DHT reader has seen to that.
     HuffmanTable(
-        TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values
+        TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values,
+        int precision_bits = 8
     );
     ~HuffmanTable();
+
+    /// The same codes for samples of another precision; a part of this table.
+    const HuffmanTable& at_precision(int precision_bits) const;
 
     /// The table with these codes, which all streams of the program share while it is in use or
     /// was so lately. Safe to call from many threads.
@@ -67,6 +83,7 @@ public:
     );
 
     TableClass table_class() const { return class_; }
+    const SampleLimits& limits() const { return limits_; }
     const Node& node(uint16_t index) const { return nodes_[index]; }
     const Leaf& leaf(size_t index) const { return leaves_[index]; }
     std::span<const Leaf> leaves() const { return leaves_; }
@@ -97,9 +114,9 @@ public:
     const DcLookup& dc_lookup() const { return *dc_lookup_; }
     const AcLookup& ac_lookup() const { return *ac_lookup_; }
 
-    /// An AC symbol that codes one coefficient of 8-bit samples.
-    static bool is_coefficient(uint8_t symbol) {
-        return size_of(symbol) > 0 && size_of(symbol) <= kMaxAcSize;
+    /// An AC symbol that codes one coefficient.
+    bool is_coefficient(uint8_t symbol) const {
+        return size_of(symbol) > 0 && size_of(symbol) <= limits_.max_ac_size;
     }
 
     /// Where a symbol at k leads: the next coefficient to code, 64 at the end of the block.
@@ -114,6 +131,7 @@ private:
     bool precedes(uint32_t cost, size_t leaf, uint32_t other_cost, size_t other) const;
 
     TableClass class_;
+    SampleLimits limits_;
     std::array<uint8_t, 16> bits_;
     std::vector<Leaf> leaves_;
     std::vector<Node> nodes_;
@@ -123,6 +141,8 @@ private:
     uint64_t finishable_after_ = 0;  // bit k: the block can be finished from k + 1
     std::unique_ptr<const DcLookup> dc_lookup_;
     std::unique_ptr<const AcLookup> ac_lookup_;
+    mutable std::once_flag twelve_bit_once_;
+    mutable std::unique_ptr<const HuffmanTable> twelve_bit_;
 };
 
 }  // namespace pycodec_lm::jpeg

@@ -98,8 +98,11 @@ ValueSet JpegCursor::legal() const {
         case Element::kLc:
         case Element::kLp:
             return legal_lengths();
-        case Element::kP:
-            return ValueSet::only(8);
+        case Element::kP: {
+            ValueSet set = ValueSet::only(8);
+            if (segment_.frame.sof != marker::kSof0 && !g.portable) set.add(12);
+            return set;
+        }
         case Element::kY:
             if (g.height_px) return ValueSet::only(*g.height_px);
             return {1, g.portable ? kMaxPortableSize : kMaxU16};
@@ -156,10 +159,7 @@ ValueSet JpegCursor::legal() const {
             return {1, (1u << p.precision_bits) - 1};
         case Element::kTc:
         case Element::kTh: {
-            // A baseline frame has two tables of a class; before the frame header four are
-            // possible.
-            const uint32_t n_slots =
-                header_->frame.is_present() ? kBaselineHuffmanSlots : kTableSlots;
+            const auto n_slots = static_cast<uint32_t>(header_->frame.n_huffman_slots());
             if (!g.fixes_huffman()) return {0, p.at == Element::kTc ? 1u : n_slots - 1};
             ValueSet set;
             for (uint32_t c = 0; c < 2; ++c) {
@@ -248,7 +248,9 @@ ValueSet JpegCursor::legal_markers() const {
     set.add(marker::kApp0, marker::kApp15);
     set.add(marker::kCom);
     if (!header_->frame.is_present()) {
-        set.add(marker::kSof0);
+        for (const uint8_t sof : {marker::kSof0, marker::kSof1}) {
+            if (grammar_->sof.value_or(sof) == sof) set.add(sof);
+        }
         if (grammar_->abbreviated) set.add(marker::kEoi);
     } else if (is_scan_possible()) {
         set.add(marker::kSos);
@@ -409,23 +411,21 @@ ValueSet JpegCursor::legal_scan_components() const {
 /// A table that can finish no block would be a dead end, so a scan may not choose it.
 ValueSet JpegCursor::legal_table_slots(TableClass table_class) const {
     ValueSet set;
-    for (int slot = 0; slot < kBaselineHuffmanSlots; ++slot) {
-        const HuffmanTable* table = header_->tables.find(table_class, slot);
-        if (table != nullptr && table->is_usable()) set.add(static_cast<uint32_t>(slot));
+    for (int slot = 0; slot < header_->frame.n_huffman_slots(); ++slot) {
+        if (header_->is_usable(table_class, slot)) set.add(static_cast<uint32_t>(slot));
     }
     return set;
 }
 
 /// T.81 F.1.2.1, Table F.1: `size` bits spell 2^(size-1)..2^size-1 as they are, and the negative
-/// differences below them with a leading 0. The coefficient must stay in the range of 8-bit
-/// samples.
+/// differences below them with a leading 0. The coefficient must stay in its range.
 ValueSet JpegCursor::legal_dc_bits() const {
     const int size = position_.symbol;
     const int half = 1 << (size - 1);
     const int all_ones = 2 * half - 1;
     if (position_.predictors_are_relative) return {0, static_cast<uint32_t>(all_ones)};
-    const int last_positive = std::min(all_ones, kMaxDc - predictor());
-    const int first_negative = std::max(0, kMinDc - predictor() + all_ones);
+    const int last_positive = std::min(all_ones, plan().limits().max_dc - predictor());
+    const int first_negative = std::max(0, plan().limits().min_dc - predictor() + all_ones);
     ValueSet set;
     if (first_negative < half) {
         set.add(static_cast<uint32_t>(first_negative), static_cast<uint32_t>(half - 1));
@@ -444,6 +444,7 @@ Code JpegCursor::reject_marker(uint32_t value) const {
     if (marker::is_restart(code)) return Code::kRestartUnexpected;
     if (marker::is_start_of_frame(code)) {
         if (h.frame.is_present()) return Code::kSecondFrame;
+        if (code == marker::kSof0 || code == marker::kSof1) return Code::kNotInGrammar;
         if (marker::is_arithmetic_frame(code)) return Code::kArithmeticCoding;
         return code >= 0xC5 ? Code::kHierarchical : Code::kProcessUnsupported;
     }
@@ -547,7 +548,8 @@ Status JpegCursor::why_not(uint32_t value) const {
         case Element::kTdj:
         case Element::kTaj: {
             const auto table_class = p.at == Element::kTdj ? TableClass::kDc : TableClass::kAc;
-            if (value >= kBaselineHuffmanSlots) return because(Code::kReservedValue);
+            if (static_cast<int>(value) >= h.frame.n_huffman_slots())
+                return because(Code::kReservedValue);
             if (h.tables.find(table_class, static_cast<int>(value)) == nullptr) {
                 return because(Code::kHuffmanTableUndefined);
             }
@@ -567,7 +569,7 @@ Status JpegCursor::why_not(uint32_t value) const {
         case Element::kTc:
             return value > 1 ? because(Code::kReservedValue) : status;
         case Element::kTh: {
-            const uint32_t n_slots = h.frame.is_present() ? kBaselineHuffmanSlots : kTableSlots;
+            const auto n_slots = static_cast<uint32_t>(h.frame.n_huffman_slots());
             return value >= n_slots ? because(Code::kReservedValue) : status;
         }
         case Element::kLi: {

@@ -16,13 +16,11 @@ int take_coefficient(const HuffmanTable& table, uint32_t next_16_bits, int& k) {
     return leaf.length_bits + size_of(leaf.symbol);
 }
 
-constexpr int kMaxDifferenceBits = 16 + kMaxDcCategory;
-
 /// A DC difference that DcLookup leaves open, at the head of 32 bits.
-DcLookup::Difference long_difference(const DcLookup& dc, uint32_t next_32_bits) {
-    const HuffmanTable::Leaf leaf = dc.code().find(next_32_bits >> 16);
+DcLookup::Difference long_difference(const HuffmanTable& table, uint32_t next_32_bits) {
+    const HuffmanTable::Leaf leaf = table.dc_lookup().code().find(next_32_bits >> 16);
     const int size = leaf.symbol;
-    if (leaf.length_bits == 0 || size > kMaxDcCategory) return {0, 0};
+    if (leaf.length_bits == 0 || size > table.limits().max_dc_category) return {0, 0};
     const int n_bits = leaf.length_bits + size;
     return {extend((next_32_bits >> (32 - n_bits)) & ((1u << size) - 1), size), n_bits};
 }
@@ -44,19 +42,26 @@ inline bool take_run(BitReader& bits, const AcLookup& ac, const HuffmanTable& ta
 
 /// One block; false where it is not in order. The reader comes and goes by value, or it would live
 /// in memory.
-inline bool check_block(BitReader& reader, const ScanComponent& component, int& predictor) {
+inline bool check_block(
+    BitReader& reader, const ScanComponent& component, const SampleLimits& limits, int& predictor
+) {
     BitReader bits = reader;
     bits.refill();
     const DcLookup& dc = component.dc->dc_lookup();
     DcLookup::Difference difference = dc.find(bits.peek(DcLookup::kIndexBits));
-    if (difference.n_bits == 0) difference = long_difference(dc, bits.peek(32));
-    if (difference.n_bits == 0) return false;
-    bits.skip(difference.n_bits);
+    if (difference.n_bits == 0) {
+        difference = long_difference(*component.dc, bits.peek(32));
+        if (difference.n_bits == 0) return false;
+        bits.skip(difference.n_bits);
+        bits.refill();
+    } else {
+        bits.skip(difference.n_bits);
+    }
     predictor += difference.value;
-    if (predictor < kMinDc || predictor > kMaxDc) return false;
+    if (predictor < limits.min_dc || predictor > limits.max_dc) return false;
 
     const AcLookup& ac = component.ac->ac_lookup();
-    static_assert(kMaxDifferenceBits + 2 * AcLookup::kIndexBits <= BitReader::kRefilledBits);
+    static_assert(DcLookup::kIndexBits + 2 * AcLookup::kIndexBits <= BitReader::kRefilledBits);
     for (int k = 1; k < kBlockSize; bits.refill()) {
         // Twice for each refill.
         if (!take_run(bits, ac, *component.ac, k)) return false;
@@ -70,7 +75,8 @@ inline bool check_block(BitReader& reader, const ScanComponent& component, int& 
 
 bool FastScan::check_interval(uint32_t n_mcus) {
     BitReader bits(interval_.data());
-    DcValues predictors{};
+    const SampleLimits limits = plan_.limits();
+    Predictors predictors{};
     later_ = {};
     for (uint32_t mcu = 0; mcu < n_mcus; ++mcu) {
         constexpr uint32_t kMcusBetweenPlaces = 16;
@@ -81,7 +87,7 @@ bool FastScan::check_interval(uint32_t n_mcus) {
         for (int block = 0; block < plan_.n_blocks(); ++block) {
             const int component = plan_.component_of_block(block);
             int& predictor = predictors[static_cast<size_t>(component)];
-            if (check_block(bits, plan_.component(component), predictor)) continue;
+            if (check_block(bits, plan_.component(component), limits, predictor)) continue;
             reached_bit_ = bits.position_bits();
             return false;
         }
@@ -99,8 +105,7 @@ size_t FastScan::leave_at(JpegCursor& cursor, const Place& place) const {
     const int n_taken = static_cast<int>(place.bit % 8);
     p.mcu += place.n_mcus;
     p.interval_left_mcus -= place.n_mcus;
-    for (size_t i = 0; i < place.predictors.size(); ++i)
-        p.predictors[i] = static_cast<int16_t>(place.predictors[i]);
+    p.predictors = place.predictors;
     const size_t offset = interval_.offset_of(index);
     p.offset = offset;
     p.bit = static_cast<uint8_t>(n_taken);

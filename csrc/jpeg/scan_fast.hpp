@@ -19,13 +19,11 @@ public:
     static size_t advance(JpegCursor& cursor, const uint8_t* data, size_t n_bytes, size_t offset);
 
 private:
-    using DcValues = std::array<int, kMaxComponents>;
-
     /// A place between two MCUs of an interval.
     struct Place {
         uint32_t n_mcus = 0;  // before it, in the interval
         uint64_t bit = 0;
-        DcValues predictors{};
+        Predictors predictors{};
     };
 
     explicit FastScan(const ScanPlan& plan) : plan_(plan) {}

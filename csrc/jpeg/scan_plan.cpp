@@ -22,7 +22,9 @@ ScanPlan::ScanPlan(
     const Frame& frame, const Tables& tables, std::vector<ScanComponent> components,
     uint16_t restart_interval_mcus, ScanIds* ids
 )
-    : components_(std::move(components)), restart_interval_mcus_(restart_interval_mcus) {
+    : limits_(limits_of(frame.precision_bits)),
+      components_(std::move(components)),
+      restart_interval_mcus_(restart_interval_mcus) {
     const auto h_max = static_cast<uint32_t>(frame.max_horizontal_sampling());
     const auto v_max = static_cast<uint32_t>(frame.max_vertical_sampling());
     const bool interleaved = components_.size() > 1;
@@ -31,8 +33,15 @@ ScanPlan::ScanPlan(
         const Component& in_frame = frame.components[c.frame_index];
         c.horizontal_blocks = interleaved ? in_frame.horizontal_sampling : uint8_t{1};
         c.vertical_blocks = interleaved ? in_frame.vertical_sampling : uint8_t{1};
-        c.dc = tables.huffman[0][c.dc_slot];
-        c.ac = tables.huffman[1][c.ac_slot];
+        const auto table = [&](TableClass table_class, int slot) {
+            const auto& owner = tables.share(table_class, slot);
+            // Kept alive by the table that it is a part of.
+            return std::shared_ptr<const HuffmanTable>(
+                owner, &owner->at_precision(frame.precision_bits)
+            );
+        };
+        c.dc = table(TableClass::kDc, c.dc_slot);
+        c.ac = table(TableClass::kAc, c.ac_slot);
         for (int block = 0; block < c.horizontal_blocks * c.vertical_blocks; ++block) {
             const auto at = static_cast<size_t>(n_blocks_++);
             component_of_block_[at] = static_cast<uint8_t>(i);
@@ -68,6 +77,7 @@ uint16_t ScanIds::id_of(const std::string& description) {
 /// All that decides, beside the place in the scan, what its bits may be.
 std::string ScanPlan::describe() const {
     std::string text = std::to_string(restart_interval_mcus_);
+    text.push_back(static_cast<char>(limits_.max_dc_category));
     for (const ScanComponent& c : components_) {
         text.push_back(static_cast<char>(c.horizontal_blocks * c.vertical_blocks));
         for (const HuffmanTable* table : {c.dc.get(), c.ac.get()}) {
@@ -85,9 +95,9 @@ uint32_t ScanPlan::interval_length_mcus(uint32_t first_mcu) const {
     return restart_interval_mcus_ == 0 ? left : std::min<uint32_t>(left, restart_interval_mcus_);
 }
 
-uint32_t ScanPlan::cheapest_dc_bits(int size, int predictor) {
+uint32_t ScanPlan::cheapest_dc_bits(int size, int predictor) const {
     const int half = 1 << (size - 1);
-    const int cell = (predictor - kMinDc) / half;
+    const int cell = (predictor - limits_.min_dc) / half;
     // +half is spelled 10..0, -half is 01..1 (T.81 F.1.2.1, Figure F.12).
     return static_cast<uint32_t>(cell % 2 == 0 ? half : half - 1);
 }
@@ -98,7 +108,7 @@ unsigned ScanPlan::parities_of(const Predictors& predictors) const {
         const HuffmanTable& dc = *components_[i].dc;
         const int size = dc.leaf(dc.cheapest_leaf(0, 0)).symbol;
         if (size == 0) continue;
-        const int cell = (predictors[i] - kMinDc) / (1 << (size - 1));
+        const int cell = (predictors[i] - limits_.min_dc) / (1 << (size - 1));
         parities |= static_cast<unsigned>(cell & 1) << i;
     }
     return parities;

@@ -16,12 +16,9 @@
 namespace pycodec_lm::jpeg {
 
 inline constexpr int kMaxBlocksInMcu = 10;
-inline constexpr int kBaselineHuffmanSlots = 2;
-inline constexpr int kMinDc = -1024;  // quantised DC of 8-bit samples
-inline constexpr int kMaxDc = 1023;
 
 /// DC prediction of each component of the scan, in scan order.
-using Predictors = std::array<int16_t, kMaxComponents>;
+using Predictors = std::array<int32_t, kMaxComponents>;
 
 struct ScanComponent {
     uint8_t frame_index = 0;
@@ -76,6 +73,7 @@ public:
     /// ScanIds::kNone where the scan has none.
     uint16_t id() const { return id_; }
 
+    const SampleLimits& limits() const { return limits_; }
     int n_components() const { return static_cast<int>(components_.size()); }
     const ScanComponent& component(int index) const {
         return components_[static_cast<size_t>(index)];
@@ -117,7 +115,7 @@ public:
 
     /// DC bits as the cheapest ending writes them: the value steps up from even cells of width
     /// 2^(size-1) and down from odd ones, so it never leaves its range and repeats after two steps.
-    static uint32_t cheapest_dc_bits(int size, int predictor);
+    uint32_t cheapest_dc_bits(int size, int predictor) const;
 
 private:
     // 16 phases: n_bits * 2 + all_ones.
@@ -138,6 +136,7 @@ private:
     std::string describe() const;
     Step cheapest_mcu(unsigned parities, uint32_t* n_bits) const;
 
+    SampleLimits limits_;
     std::vector<ScanComponent> components_;
     std::array<uint8_t, kMaxBlocksInMcu> component_of_block_{};
     std::array<const HuffmanTable*, kMaxBlocksInMcu> dc_of_block_{};

@@ -169,8 +169,10 @@ JpegCursor::Walker::Walker(const JpegCursor& cursor) : cursor_(cursor) {
 bool JpegCursor::Walker::accept(uint8_t byte) {
     if (!cursor_.accept(byte)) return false;
     const auto all = ranges();
-    return std::none_of(all.begin(), all.end(), [](CounterRange range) {
-        range.narrow(kMinDc, kMaxDc);
+    if (!cursor_.header_->scan) return true;
+    const SampleLimits& limits = cursor_.plan().limits();
+    return std::none_of(all.begin(), all.end(), [&](CounterRange range) {
+        range.narrow(limits.min_dc, limits.max_dc);
         return range.first > range.last;
     });
 }
@@ -180,7 +182,8 @@ std::array<CounterRange, JpegCursor::kCounters> JpegCursor::Walker::ranges() con
     std::array<CounterRange, kCounters> all;
     for (size_t i = 0; i < kCounters; ++i) {
         if (p.lowest[i] != 0 || p.highest[i] != 0) {
-            all[i].narrow(kMinDc - p.lowest[i], kMaxDc - p.highest[i]);
+            const SampleLimits& limits = cursor_.plan().limits();
+            all[i].narrow(limits.min_dc - p.lowest[i], limits.max_dc - p.highest[i]);
         }
     }
     if (p.predictors_are_relative && p.at == Element::kDcBits && p.n_partial > 0) {
@@ -193,8 +196,9 @@ std::array<CounterRange, JpegCursor::kCounters> JpegCursor::Walker::ranges() con
         const int offset = first >> (size - 1) ? 0 : 1 - (1 << size);
         const auto component = static_cast<size_t>(cursor_.plan().component_of_block(p.block));
         const int before = p.predictors[component];
+        const SampleLimits& limits = cursor_.plan().limits();
         all[component].narrow(
-            kMinDc - before - (last + offset), kMaxDc - before - (first + offset)
+            limits.min_dc - before - (last + offset), limits.max_dc - before - (first + offset)
         );
     }
     return all;

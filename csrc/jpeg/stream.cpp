@@ -101,6 +101,8 @@ void JpegCursor::take_marker(uint8_t code) {
         case marker::kEoi:
             return expect(Element::kEnd);
         case marker::kSof0:
+        case marker::kSof1:
+            segment_.frame = {.sof = code};
             return expect(Element::kLf);
         case marker::kSos:
             return expect(Element::kLs);
@@ -122,10 +124,10 @@ void JpegCursor::take_frame_field(uint32_t value) {
     Component& component = frame.components[std::min<size_t>(p.index, kMaxComponents - 1)];
     switch (p.at) {
         case Element::kLf:
-            frame = {};
             frame.n_components = static_cast<uint8_t>((value - 8) / 3);
             return expect(Element::kP);
         case Element::kP:
+            frame.precision_bits = static_cast<uint8_t>(value);
             return expect(Element::kY);
         case Element::kY:
             frame.height_px = static_cast<uint16_t>(value);

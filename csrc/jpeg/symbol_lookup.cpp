@@ -20,7 +20,7 @@ uint32_t DcLookup::resolve(uint32_t index) const {
     const HuffmanTable::Leaf leaf = code_.find(index << (16 - kIndexBits));
     const int size = leaf.symbol;
     const int n_bits = leaf.length_bits + size;
-    if (leaf.length_bits > 0 && size <= kMaxDcCategory && n_bits <= kIndexBits) {
+    if (leaf.length_bits > 0 && size <= max_category_ && n_bits <= kIndexBits) {
         const uint32_t bits = (index >> (kIndexBits - n_bits)) & ((1u << size) - 1);
         const auto value = static_cast<uint16_t>(extend(bits, size));
         entry = uint32_t{value} << 16 | kResolved | static_cast<uint32_t>(n_bits);
@@ -30,7 +30,9 @@ uint32_t DcLookup::resolve(uint32_t index) const {
 }
 
 AcLookup::AcLookup(const HuffmanTable& table)
-    : code_(table.leaves()), can_end_anywhere_(table.find(kEndOfBlock).length_bits > 0) {}
+    : code_(table.leaves()),
+      max_size_(table.limits().max_ac_size),
+      can_end_anywhere_(table.find(kEndOfBlock).length_bits > 0) {}
 
 uint16_t AcLookup::resolve(uint32_t index) const {
     unsigned n_bits = 0;
@@ -46,7 +48,9 @@ uint16_t AcLookup::resolve(uint32_t index) const {
             flags |= kEndsBlock;
             break;
         }
-        if (!HuffmanTable::is_coefficient(leaf.symbol) && leaf.symbol != kZeroRunLength) break;
+        const int size = size_of(leaf.symbol);
+        const bool is_coefficient = size > 0 && size <= max_size_;
+        if (!is_coefficient && leaf.symbol != kZeroRunLength) break;
         const auto own = static_cast<unsigned>(run_of(leaf.symbol)) + 1;
         if (n_coefficients + own >= kBlockSize) break;
         n_bits += own_bits;

@@ -38,7 +38,8 @@ class DcLookup {
 public:
     static constexpr int kIndexBits = 10;
 
-    explicit DcLookup(const HuffmanTable& table) : code_(table.leaves()) {}
+    explicit DcLookup(const HuffmanTable& table)
+        : code_(table.leaves()), max_category_(table.limits().max_dc_category) {}
 
     struct Difference {
         int value;
@@ -56,6 +57,7 @@ private:
     uint32_t resolve(uint32_t index) const;
 
     CanonicalCode code_;
+    int max_category_;
     mutable std::array<std::atomic<uint32_t>, 1 << kIndexBits> entries_{};
 };
 
@@ -91,6 +93,7 @@ private:
     uint16_t resolve(uint32_t index) const;
 
     CanonicalCode code_;
+    int max_size_;
     bool can_end_anywhere_;  // the table has an EOB: any coefficient may be the last
     mutable std::array<std::atomic<uint16_t>, 1 << kIndexBits> entries_{};
 };

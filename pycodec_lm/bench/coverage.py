@@ -11,7 +11,7 @@ import numpy as np
 from .._core import JpegCursor, read_coefficients, symbol_counts
 from ..grammar import JpegGrammar
 from .mask_walk import BrokenWalkError
-from .structure import DHT, DQT, DRI, EOI, RST0, SOF0, SOI, SOS, Structure
+from .structure import DHT, DQT, DRI, EOI, RST0, SOF0, SOF1, SOI, SOS, Structure
 
 __all__ = ["SCOPE", "Coverage", "error_codes"]
 
@@ -19,6 +19,7 @@ _APP0, _COM, _FILL = 0xE0, 0xFE, 0xFF
 _MARKER_NAMES = {
     SOI: "SOI",
     SOF0: "SOF0",
+    SOF1: "SOF1",
     DHT: "DHT",
     DQT: "DQT",
     DRI: "DRI",
@@ -108,8 +109,8 @@ SCOPE: dict[str, tuple[str, ...]] = {
     "restart interval": _RESTARTS,
     "size": _SIZES,
     "quantization slot": ("0", "1", "2", "3"),
-    "DC table slot": ("0", "1"),
-    "AC table slot": ("0", "1"),
+    "DC table slot": ("0", "1", "2", "3"),
+    "AC table slot": ("0", "1", "2", "3"),
     "tables": ("16-bit quantization", "Huffman slot 2", "Huffman slot 3", "changed between scans"),
     "markers": (*_MARKER_NAMES.values(), "fill byte"),
     "elements": (
@@ -247,7 +248,7 @@ def error_codes(data: bytes, structure: Structure, rng: random.Random) -> set[st
         *(rng.randrange(len(data)) for _ in range(_RANDOM_PLACES)),
     }
     for segment in structure.segments:
-        is_header = segment.marker in (SOF0, SOS)
+        is_header = segment.marker in (SOF0, SOF1, SOS)
         n_bytes = 4 + len(segment.payload) if is_header else 6
         places.update(range(segment.offset, min(segment.offset + n_bytes, len(data))))
     if len(places) > _MAX_PLACES:

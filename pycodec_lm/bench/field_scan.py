@@ -18,7 +18,7 @@ __all__ = ["ScanWriter"]
 
 _EOB, _ZRL = 0x00, 0xF0
 _BLOCK_SIZE = 64
-_MIN_DC, _MAX_DC = -1024, 1023
+_HALF_DC_RANGE = {8: 1024, 12: 16384}  # by precision of the samples
 # Fields a scan may take, roughly: larger pictures get emptier blocks.
 _TARGET_FIELDS = 6000
 _BLOCK_STYLES = ("empty", "uniform", "full", "runs", "large", "short")
@@ -93,7 +93,7 @@ class ScanWriter:
         if size == 0:
             return predictor
         kind = rng.random()
-        values = _legal_dc_values(size, predictor)
+        values = _legal_dc_values(size, predictor, _HALF_DC_RANGE[walk.structure.precision])
         if kind < 0.15:
             value = values[0]
         elif kind < 0.3:
@@ -143,11 +143,11 @@ def _spelled(value: int, size: int) -> int:
     return value if value > 0 else value + (1 << size) - 1
 
 
-def _legal_dc_values(size: int, predictor: int) -> list[int]:
-    """Differences of a category that keep the coefficient in the range of 8-bit samples."""
+def _legal_dc_values(size: int, predictor: int, half_range: int) -> list[int]:
+    """Differences of a category that keep the coefficient in its range."""
     low, high = 1 << (size - 1), (1 << size) - 1
     return [
         difference
         for difference in (*range(-high, -low + 1), *range(low, high + 1))
-        if _MIN_DC <= predictor + difference <= _MAX_DC
+        if -half_range <= predictor + difference < half_range
     ]

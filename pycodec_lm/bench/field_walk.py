@@ -24,7 +24,7 @@ from .field_tables import (
     random_quantization_table,
     useless_huffman_table,
 )
-from .structure import DHT, DQT, DRI, EOI, SOF0, SOS, Component, Scan, Structure
+from .structure import DHT, DQT, DRI, EOI, SOF0, SOF1, SOS, Component, Scan, Structure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,13 +50,17 @@ class WrittenFile:
     n_fields: int
 
 
-def write_random_file(seed: int) -> WrittenFile:
+def write_random_file(seed: int, *, portable: bool = True) -> WrittenFile:
     """The file of a seed.
+
+    Args:
+        seed: of all that is drawn.
+        portable: what every decoder reads; else samples may have 12 bits.
 
     Raises:
         RefusedValueError: the grammar refused a value that should be legal.
     """
-    return FieldWalk(random.Random(seed)).run()
+    return FieldWalk(random.Random(seed), portable=portable).run()
 
 
 def _draw_layout(rng: random.Random, n_components: int) -> Sequence[tuple[int, int]] | None:
@@ -73,9 +77,10 @@ def _draw_layout(rng: random.Random, n_components: int) -> Sequence[tuple[int, i
 class FieldWalk:
     """One walk; see `write_random_file`."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, portable: bool = True) -> None:
         self.rng = rng
-        self.writer = JpegWriter(JpegGrammar())
+        self.writer = JpegWriter(JpegGrammar(portable=portable))
+        self._precisions = (8,) if portable else (8, 12)
         self.n_fields = 0
         self.structure = Structure()
         self.planes: list[NDArray[np.int16]] = []
@@ -124,23 +129,32 @@ class FieldWalk:
         if self._n_extras > 0:
             self._n_extras -= 1
             return rng.choice((DQT, DHT, DRI, _COM, *[_APP0 + rng.randrange(16)] * 2))
-        needed = [] if frame else [SOF0]
+        needed = [] if frame else [rng.choice((SOF0, SOF0, SOF1))]
         left = [i for i in range(len(frame)) if i not in self._coded]
         is_enough = all if self._wants_whole_scans else any
         if frame and not is_enough(self._is_ready(i) for i in left):
             needed.append(DQT)
-        if not all(any(self._usable[c, s] for s in (0, 1)) for c in (DC, AC)):
+        slots = range(self._n_slots())
+        if not all(any(self._usable[c, s] for s in slots) for c in (DC, AC)):
             needed.append(DHT)
         return rng.choice(needed or [SOS])
 
     def _is_ready(self, component: int) -> bool:
         slot = self.structure.components[component].quantization_slot
-        return component not in self._coded and self._quantization_bits[slot] == 8
+        return component not in self._coded and self._quantization_bits[slot] in self._useful_bits()
+
+    def _useful_bits(self) -> tuple[int, ...]:
+        """Of quantization tables: T.81 B.2.4.1."""
+        return (8,) if self.structure.precision == 8 else (8, 16)
+
+    def _n_slots(self) -> int:
+        """For Huffman tables of a class that scans may name."""
+        return _BASELINE_HUFFMAN_SLOTS if self.structure.sof == SOF0 else _SLOTS
 
     def _write_segment(self, marker: int) -> None:
         self.put("marker", marker)
-        if marker == SOF0:
-            self._write_frame()
+        if marker in (SOF0, SOF1):
+            self._write_frame(marker)
         elif marker == DQT:
             self._write_quantization_tables()
         elif marker == DHT:
@@ -181,11 +195,13 @@ class FieldWalk:
 
     # Frame header: B.2.2.
 
-    def _write_frame(self) -> None:
+    def _write_frame(self, sof: int) -> None:
         rng = self.rng
+        self.structure.sof = sof
         n_components = rng.choice((1, 3, 3, 4))
         self.put("Lf", 8 + 3 * n_components)
-        self.put("P", 8)
+        self.structure.precision = 8 if sof == SOF0 else rng.choice(self._precisions)
+        self.put("P", self.structure.precision)
         width, height = self._draw_size()
         self.put("Y", height)
         self.put("X", width)
@@ -248,7 +264,7 @@ class FieldWalk:
     def _write_huffman_tables(self) -> None:
         rng = self.rng
         # Slots 2 and 3 may be defined before a baseline frame header, and never be used.
-        n_slots = _BASELINE_HUFFMAN_SLOTS if self.structure.components else _SLOTS
+        n_slots = self._n_slots() if self.structure.components else _SLOTS
         tables: list[tuple[TableDesign, bool, int]] = []
         for _ in range(rng.randint(1, 4)):
             table_class = rng.choice((DC, AC))

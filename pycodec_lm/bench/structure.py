@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 __all__ = ["Component", "Scan", "Segment", "Structure", "read_structure"]
 
-SOF0, DHT, RST0, SOI, EOI, SOS, DQT, DRI = 0xC0, 0xC4, 0xD0, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD
+SOF0, SOF1, DHT, RST0, SOI, EOI = 0xC0, 0xC1, 0xC4, 0xD0, 0xD8, 0xD9
+SOS, DQT, DRI = 0xDA, 0xDB, 0xDD
 _FILL = 0xFF
 
 
@@ -60,6 +61,8 @@ class Scan:
 class Structure:
     """All that stands outside entropy-coded data, and how the scans are cut."""
 
+    sof: int = SOF0
+    precision: int = 8  # of samples, in bits
     width: int = 0
     height: int = 0
     components: tuple[Component, ...] = ()
@@ -123,7 +126,8 @@ def read_structure(data: bytes) -> Structure:
             payload = data[at + 2 : at + n_bytes]
             at += n_bytes
         found.segments.append(Segment(marker, start, payload))
-        if marker == SOF0:
+        if marker in (SOF0, SOF1):
+            found.sof = marker
             _read_frame(payload, found)
         elif marker == DQT:
             found.quantization_tables += _quantization_heads(payload)
@@ -140,6 +144,7 @@ def read_structure(data: bytes) -> Structure:
 
 
 def _read_frame(payload: bytes, found: Structure) -> None:
+    found.precision = payload[0]
     found.height = int.from_bytes(payload[1:3], "big")
     found.width = int.from_bytes(payload[3:5], "big")
     found.components = tuple(

@@ -227,10 +227,10 @@ def test_fast_path_and_slow_twin_agree(restarts: int) -> None:
 
 
 def test_fast_path_and_slow_twin_agree_where_tables_are_odd() -> None:
-    """Codes without EOB, with gaps, of 16 bits; several scans; text and tables between them."""
+    """Codes without EOB, with gaps, of 16 bits; several scans with tables between; 12 bits."""
     codes = set()
     for seed in range(40):
-        data = write_random_file(seed).data
+        data = write_random_file(seed, portable=seed % 2 == 0).data
         for mutant in [data, *_mutants(data, 25, seed)]:
             fast = _core.check_jpeg(mutant)
             assert fast == _core.check_jpeg(mutant, by_push=True)
