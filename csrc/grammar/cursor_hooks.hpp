@@ -97,6 +97,25 @@ concept SharesMasks =
         requires std::copyable<typename C::Walker>;
     };
 
+/// What a state shares while the end of its unit (a restart interval) is out of sight.
+struct FarKey {
+    StateKey key;
+    uint64_t distance;  // parts (MCUs) up to the end of the unit, the one begun included
+};
+
+/// Masks shared by more states still.
+///  - far_key(): two states with equal keys accept the same tokens, as far as their counters let
+///    them and as long as no token goes on for as many parts as the distance of either.
+///  - far_walker(longest): walker() of a state whose unit never ends. It raises `longest` to the
+///    parts that any bytes it took, or looked at, go on for.
+template <class C>
+concept SharesFarMasks =
+    SharesMasks<C> && requires(const C& cursor, typename C::FarWalker walker, uint64_t& longest) {
+        { cursor.far_key() } -> std::same_as<std::optional<FarKey>>;
+        { cursor.far_walker(longest) } -> std::same_as<typename C::FarWalker>;
+        requires std::copyable<typename C::FarWalker>;
+    };
+
 /// ending_bound(n): no state within n more bytes has a longer bytes_to_complete(); UINT64_MAX where
 /// no bound is known.
 template <class C>

@@ -35,16 +35,19 @@ size_t SharedMask::n_bytes() const {
            tokens_.capacity() * sizeof(TokenId);
 }
 
-bool MaskCache::find(const StateKey& key, std::span<const int32_t> counters, MaskWords mask) {
+MaskCache::Found MaskCache::find(
+    const StateKey& key, std::span<const int32_t> counters, MaskWords mask, uint64_t distance
+) {
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.slot_of.find(key);
-    if (found == shard.slot_of.end()) return false;
+    if (found == shard.slot_of.end()) return Found::kNothing;
+    if (shard.slots[found->second].masks->longest() >= distance) return Found::kTooLong;
     ++shard.stats.n_hits;
     Slot& slot = shard.slots[found->second];
     slot.was_used = true;
     slot.masks->write(counters, mask);
-    return true;
+    return Found::kMask;
 }
 
 void MaskCache::insert(const StateKey& key, SharedMask masks) {

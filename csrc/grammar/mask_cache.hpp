@@ -6,9 +6,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <tuple>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -31,6 +34,10 @@ public:
     void begin_group(std::span<const CounterRange> ranges);
     void allow_in_group(TokenId token) { tokens_.push_back(token); }
 
+    /// Only states whose unit goes on for more than `n` may use this mask (FarKey::distance).
+    void set_longest(uint64_t n) { longest_ = n; }
+    uint64_t longest() const { return longest_; }
+
     /// The mask of the state with these counters.
     void write(std::span<const int32_t> counters, MaskWords mask) const;
     void shrink_to_fit();
@@ -39,6 +46,7 @@ public:
 private:
     std::vector<uint32_t> words_;
     size_t n_counters_;
+    uint64_t longest_ = 0;
     std::vector<uint32_t> group_starts_;  // into tokens_; the next group's is the end
     std::vector<CounterRange> ranges_;    // n_counters_ for each group
     std::vector<TokenId> tokens_;
@@ -56,8 +64,13 @@ public:
 
     explicit MaskCache(size_t max_bytes) : max_shard_bytes_(max_bytes / kShards) {}
 
-    /// Writes the mask of a state, if the masks of its key are here.
-    bool find(const StateKey& key, std::span<const int32_t> counters, MaskWords mask);
+    enum class Found : uint8_t { kNothing, kTooLong, kMask };
+
+    /// Writes the mask of a state, if the masks of its key are here and serve for its distance.
+    Found find(
+        const StateKey& key, std::span<const int32_t> counters, MaskWords mask,
+        uint64_t distance = std::numeric_limits<uint64_t>::max()
+    );
     /// Keeps the masks of a key; what was not used for longest makes room. A mask that is larger
     /// than its share of the cache is not kept.
     void insert(const StateKey& key, SharedMask masks);
@@ -90,13 +103,14 @@ private:
     std::array<Shard, kShards> shards_;
 };
 
-/// Walks the trie once for all states that share the cursor's local key.
-template <SharesMasks Cursor>
-SharedMask make_shared_mask(const TokenTrie& trie, const Cursor& cursor, size_t n_words) {
-    using Ranges = std::array<CounterRange, Cursor::kCounters>;
-    SharedMask masks(n_words, Cursor::kCounters);
+/// Walks the trie once for all states that share the key of the walker's cursor.
+template <class Walker>
+SharedMask make_shared_mask(const TokenTrie& trie, const Walker& start, size_t n_words) {
+    using Ranges = std::remove_cvref_t<decltype(start.ranges())>;
+    constexpr size_t kCounters = std::tuple_size_v<Ranges>;
+    SharedMask masks(n_words, kCounters);
     std::vector<std::pair<Ranges, uint32_t>> conditional;  // with the trie node
-    walk_trie<false>(trie, cursor.walker(), [&](uint32_t node, const auto& walker) {
+    walk_trie<false>(trie, start, [&](uint32_t node, const auto& walker) {
         const Ranges ranges = walker.ranges();
         const bool always =
             std::all_of(ranges.begin(), ranges.end(), [](const CounterRange& range) {
@@ -109,7 +123,7 @@ SharedMask make_shared_mask(const TokenTrie& trie, const Cursor& cursor, size_t 
         for (const TokenId token : trie.tokens_at(node)) masks.allow(token);
     });
     const auto key_of = [](const Ranges& ranges) {
-        std::array<int32_t, 2 * Cursor::kCounters> key{};
+        std::array<int32_t, 2 * kCounters> key{};
         for (size_t i = 0; i < ranges.size(); ++i) {
             key[2 * i] = ranges[i].first;
             key[2 * i + 1] = ranges[i].last;

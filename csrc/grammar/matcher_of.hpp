@@ -67,6 +67,8 @@ public:
     }
 
 private:
+    using Found = MaskCache::Found;
+
     static Cursor after_prompt(Cursor cursor, Bytes prompt) {
         push_all(cursor, prompt, "the prompt begins no file of this grammar");
         return cursor;
@@ -156,13 +158,23 @@ private:
             return true;
         }
         if constexpr (SharesMasks<Cursor>) {
-            if (!is_budget_far()) return false;
-            const auto key = cursor_.local_key(compiled().reach());
-            if (!key || !compiled().masks().find(*key, cursor_.counters(), mask)) return false;
+            if (!is_budget_far() || !find_shared_mask(mask)) return false;
             if (cursor_.is_complete()) add_stop_tokens(mask);
             return true;
         }
         return false;
+    }
+
+    bool find_shared_mask(MaskWords mask) {
+        MaskCache& cache = compiled().masks();
+        const auto counters = cursor_.counters();
+        if constexpr (SharesFarMasks<Cursor>) {
+            const auto far = cursor_.far_key();
+            if (far && cache.find(far->key, counters, mask, far->distance) == Found::kMask)
+                return true;
+        }
+        const auto key = cursor_.local_key(compiled().reach());
+        return key && cache.find(*key, counters, mask) == Found::kMask;
     }
 
     void do_fill_mask(MaskWords mask) override {
@@ -176,13 +188,27 @@ private:
         if (cursor_.is_complete()) add_stop_tokens(mask);
     }
 
-    /// Makes the masks of all states with this local key, for the cache.
+    /// Makes the masks of all states with this key, for the cache.
     bool fill_shared_mask(MaskWords mask) {
+        const TokenTrie& trie = compiled().trie();
+        if constexpr (SharesFarMasks<Cursor>) {
+            const auto far = cursor_.far_key();
+            const bool is_new = far && compiled().masks().find(
+                                           far->key, cursor_.counters(), mask, far->distance
+                                       ) == Found::kNothing;
+            if (is_new) {
+                uint64_t longest = 0;
+                SharedMask masks = make_shared_mask(trie, cursor_.far_walker(longest), mask.size());
+                masks.set_longest(longest);
+                masks.write(cursor_.counters(), mask);
+                compiled().masks().insert(far->key, std::move(masks));
+                if (longest < far->distance) return true;
+            }
+        }
         if constexpr (SharesMasks<Cursor>) {
-            const TokenTrie& trie = compiled().trie();
             const auto key = cursor_.local_key(compiled().reach());
             if (!key) return false;
-            SharedMask masks = make_shared_mask(trie, cursor_, mask.size());
+            SharedMask masks = make_shared_mask(trie, cursor_.walker(), mask.size());
             masks.write(cursor_.counters(), mask);
             compiled().masks().insert(*key, std::move(masks));
             return true;

@@ -72,6 +72,9 @@ public:
     std::optional<StateKey> local_key(TokenReach reach) const;
     std::array<int32_t, kCounters> counters() const;
     Walker walker() const;
+    class FarWalker;
+    std::optional<FarKey> far_key() const;
+    FarWalker far_walker(uint64_t& longest) const;
     std::optional<StateKey> ending_key() const;
     std::optional<uint8_t> forced_byte() const;
 
@@ -205,6 +208,7 @@ private:
     uint64_t scan_ending_bytes() const;
     uint64_t bytes_after_scan() const;
     // shared_masks.cpp
+    void add_place(class Packer& low, class Packer& high) const;
     std::optional<StateKey> header_ending_key() const;
     std::optional<StateKey> scan_ending_key() const;
 
@@ -230,11 +234,27 @@ public:
     std::array<CounterRange, kCounters> ranges() const;
 
 private:
+    friend class FarWalker;
+
     JpegCursor cursor_;
 };
 
+/// A walker in an interval that never ends; counts the MCUs it meets.
+class JpegCursor::FarWalker {
+public:
+    FarWalker(const JpegCursor& cursor, uint64_t& longest);
+    bool accept(uint8_t byte);
+    std::array<CounterRange, kCounters> ranges() const { return walker_.ranges(); }
+
+private:
+    Walker walker_;
+    uint32_t first_mcu_;
+    uint32_t mcus_in_byte_;
+    uint64_t* longest_;
+};
+
 static_assert(GrammarCursor<JpegCursor>);
-static_assert(SharesMasks<JpegCursor>);
+static_assert(SharesFarMasks<JpegCursor>);
 static_assert(BoundsEndings<JpegCursor>);
 static_assert(NamesEndings<JpegCursor>);
 

@@ -1,13 +1,12 @@
 // Which states of a scan accept the same bytes, and which end alike: the hooks of
 // grammar/cursor_hooks.hpp.
 #include <algorithm>
+#include <limits>
 
 #include "jpeg/cursor.hpp"
 #include "jpeg/markers.hpp"
 
 namespace pycodec_lm::jpeg {
-namespace {
-
 /// Packs fields into 64 bits, lowest first.
 class Packer {
 public:
@@ -21,6 +20,8 @@ private:
     uint64_t word_ = 0;
     unsigned n_used_ = 0;
 };
+
+namespace {
 
 constexpr uint64_t kFar = 0xFFFF;  // more MCUs than can be reached
 
@@ -48,7 +49,12 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     }
     if (!p.in_scan || plan().id() == ScanIds::kNone) return std::nullopt;
     // MCUs that the bytes can touch: the one begun, and as many of the cheapest as fit.
-    const uint64_t reach = 8 * token_reach.n_unit_bytes / plan().cheapest_mcu_bits() + 2;
+    uint64_t reach = 8 * token_reach.n_unit_bytes / plan().cheapest_mcu_bits() + 2;
+    if (const uint64_t interval = plan().restart_interval_mcus(); interval > 0) {
+        constexpr uint64_t kMarkerBytes = 2;
+        const uint64_t interval_bytes = plan().interval_bytes(interval) + kMarkerBytes;
+        reach = std::min(reach, interval * (token_reach.n_unit_bytes / interval_bytes + 2));
+    }
     if (reach >= kFar) return std::nullopt;
     uint64_t interval_left = p.restart_due ? 0 : p.interval_left_mcus;
     uint64_t after_interval = plan().n_mcus() - p.mcu - interval_left;
@@ -62,8 +68,19 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     } else if (!header_->is_fully_coded()) {
         return std::nullopt;  // the scan may end, and much may follow it
     }
-    const bool in_amplitude = p.at == Element::kDcBits || p.at == Element::kAcBits;
     Packer low;
+    Packer high;
+    add_place(low, high);
+    low.add(restart_number, 3);
+    high.add(interval_left, 16);
+    high.add(after_interval, 16);
+    return StateKey{.high = high.word(), .low = low.word()};
+}
+
+/// Where the cursor stands in an MCU: 32 bits of `high`, 45 of `low`.
+void JpegCursor::add_place(Packer& low, Packer& high) const {
+    const Position& p = position_;
+    const bool in_amplitude = p.at == Element::kDcBits || p.at == Element::kAcBits;
     low.add(plan().id(), 16);
     low.add(static_cast<uint64_t>(p.at), 8);
     low.add(p.block, 4);
@@ -72,13 +89,23 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     // A run has done its work when the amplitude is read; then only the size matters.
     low.add(in_amplitude ? static_cast<uint64_t>(field_bits()) : 0, 4);
     low.add(p.stuffing_due ? 1 : 0, 1);
-    low.add(restart_number, 3);
-    Packer high;
-    high.add(interval_left, 16);
-    high.add(after_interval, 16);
     high.add(p.partial, 16);
     high.add(p.node, 16);
-    return StateKey{.high = high.word(), .low = low.word()};
+}
+
+std::optional<FarKey> JpegCursor::far_key() const {
+    const Position& p = position_;
+    constexpr uint32_t kNear = 3;  // where no mask would serve
+    if (!p.in_scan || p.restart_due || plan().id() == ScanIds::kNone ||
+        p.interval_left_mcus <= kNear) {
+        return std::nullopt;
+    }
+    Packer low;
+    Packer high;
+    add_place(low, high);
+    low.add(0, 3);
+    low.add(1, 1);  // no local key has this
+    return FarKey{{.high = high.word(), .low = low.word()}, p.interval_left_mcus};
 }
 
 static_assert(static_cast<unsigned>(Element::kEnd) < 1u << 6, "keys give an element six bits");
@@ -175,6 +202,27 @@ bool JpegCursor::Walker::accept(uint8_t byte) {
         range.narrow(limits.min_dc, limits.max_dc);
         return range.first > range.last;
     });
+}
+
+JpegCursor::FarWalker JpegCursor::far_walker(uint64_t& longest) const {
+    return FarWalker(*this, longest);
+}
+
+JpegCursor::FarWalker::FarWalker(const JpegCursor& cursor, uint64_t& longest)
+    : walker_(cursor),
+      first_mcu_(cursor.position_.mcu),
+      mcus_in_byte_(8 / cursor.plan().cheapest_mcu_bits() + 1),
+      longest_(&longest) {
+    walker_.cursor_.position_.interval_left_mcus = std::numeric_limits<uint32_t>::max();
+    *longest_ = std::max<uint64_t>(*longest_, mcus_in_byte_);
+}
+
+bool JpegCursor::FarWalker::accept(uint8_t byte) {
+    if (!walker_.accept(byte)) return false;
+    // The next byte may be refused only after it has ended MCUs.
+    const uint32_t n_mcus = walker_.cursor_.position_.mcu - first_mcu_ + mcus_in_byte_;
+    *longest_ = std::max<uint64_t>(*longest_, n_mcus);
+    return true;
 }
 
 std::array<CounterRange, JpegCursor::kCounters> JpegCursor::Walker::ranges() const {

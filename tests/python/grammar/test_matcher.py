@@ -229,6 +229,34 @@ def test_annotate_names_the_token_that_is_wrong(byte_info: pcl.TokenizerInfo) ->
         pcl.annotate_ids(compiled, np.array([1.5]))
 
 
+@pytest.mark.parametrize("restart_interval", [0, 5, 64])
+def test_tokens_of_many_mcus_see_the_end_of_the_interval(
+    restart_interval: int, walk: Walk, jpeg: Callable[..., bytes]
+) -> None:
+    """Masks are shared by states far from the end of an interval: far is what no token reaches."""
+    options = {"quality": 3, "restart_marker_blocks": restart_interval}
+    files = [jpeg(160, 96, seed, **options) for seed in range(4)]
+    grammar = pcl.JpegGrammar.like(files[0])
+    chance = random.Random(restart_interval)
+    pieces = set()
+    for data in files:
+        for _ in range(60):
+            at = chance.randrange(len(grammar.header), len(data))
+            pieces.add(data[at : at + chance.randint(2, 24)])
+    vocab = [bytes([i]) for i in range(256)] + sorted(pieces)
+    info = pcl.TokenizerInfo([*vocab, b""], stop_token_ids=[len(vocab)])
+    compiled = pcl.compile_grammar(grammar, info)
+    for seed in range(3):
+        matcher = pcl.GrammarMatcher(compiled, prompt=grammar.header)
+        way = walk(grammar, matcher, info, seed, grammar.header)
+        while not way.matcher.is_terminated():
+            allowed = set(way.allowed())
+            for token in range(len(vocab)):
+                assert (token in allowed) == bool(way.cursor.copy().push(vocab[token]))
+            way.step(towards_end=0.7)
+    assert compiled.stats()["cache_hits"] > 0
+
+
 @pytest.mark.parametrize("token", [-1, 259, 1 << 40])
 def test_ids_outside_the_vocabulary_are_misuse(byte_info: pcl.TokenizerInfo, token: int) -> None:
     matcher = pcl.GrammarMatcher(pcl.compile_grammar(pcl.JpegGrammar(), byte_info))
