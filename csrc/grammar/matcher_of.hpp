@@ -193,9 +193,9 @@ private:
         const TokenTrie& trie = compiled().trie();
         if constexpr (SharesFarMasks<Cursor>) {
             const auto far = cursor_.far_key();
-            const bool is_new = far && compiled().masks().find(
-                                           far->key, cursor_.counters(), mask, far->distance
-                                       ) == Found::kNothing;
+            const bool is_new =
+                far && compiled().masks().find(far->key, cursor_.counters(), mask, far->distance) ==
+                           Found::kNothing;
             if (is_new) {
                 uint64_t longest = 0;
                 SharedMask masks = make_shared_mask(trie, cursor_.far_walker(longest), mask.size());

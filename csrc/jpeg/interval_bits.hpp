@@ -22,6 +22,10 @@ public:
     void read(const uint8_t* data, size_t n_bytes, size_t offset) {
         bytes_.clear();
         stuffed_.clear();
+        if (bytes_.capacity() == 0)
+            bytes_.reserve(
+                std::min(n_bytes - offset, kFirstBytes) + kMaxMcuBytes + sizeof(uint64_t)
+            );
         begin_ = offset;
         while (offset < n_bytes) {
             const void* found = std::memchr(data + offset, marker::kPrefix, n_bytes - offset);
@@ -60,6 +64,7 @@ public:
     }
 
 private:
+    static constexpr size_t kFirstBytes = 1 << 16;
     // The longest code and amplitude of each coefficient.
     static constexpr size_t kMaxMcuBytes = kMaxBlocksInMcu * kBlockSize * (16 + 15) / 8;
 

@@ -7,6 +7,15 @@ namespace pycodec_lm::jpeg {
 
 namespace {
 
+/// What one block of an MCU is coded with.
+struct BlockTables {
+    const DcLookup* dc;
+    const AcLookup* ac;
+    const HuffmanTable* dc_table;
+    const HuffmanTable* ac_table;
+    size_t component;
+};
+
 /// One AC symbol and its amplitude, what AcLookup leaves open: moves k on and returns the bits, 0
 /// where the symbol is not legal.
 int take_coefficient(const HuffmanTable& table, uint32_t next_16_bits, int& k) {
@@ -26,15 +35,15 @@ DcLookup::Difference long_difference(const HuffmanTable& table, uint32_t next_32
 }
 
 /// Some coefficients; false where the next is not in order.
-inline bool take_run(BitReader& bits, const AcLookup& ac, const HuffmanTable& table, int& k) {
-    const AcLookup::Run run = ac.find(bits.peek(AcLookup::kIndexBits));
+inline bool take_run(BitReader& bits, const BlockTables& tables, int& k) {
+    const AcLookup::Run run = tables.ac->find(bits.peek(AcLookup::kIndexBits));
     if (run.n_bits() > 0 && k + run.n_coefficients() < kBlockSize) {
         bits.skip(run.n_bits());
         k = run.ends_block() ? kBlockSize : k + run.n_coefficients();
         return true;
     }
     bits.refill();
-    const int n_bits = take_coefficient(table, bits.peek(16), k);
+    const int n_bits = take_coefficient(*tables.ac_table, bits.peek(16), k);
     bits.skip(n_bits);
     bits.refill();
     return n_bits > 0;
@@ -43,14 +52,13 @@ inline bool take_run(BitReader& bits, const AcLookup& ac, const HuffmanTable& ta
 /// One block; false where it is not in order. The reader comes and goes by value, or it would live
 /// in memory.
 inline bool check_block(
-    BitReader& reader, const ScanComponent& component, const SampleLimits& limits, int& predictor
+    BitReader& reader, const BlockTables& tables, const SampleLimits& limits, int& predictor
 ) {
     BitReader bits = reader;
     bits.refill();
-    const DcLookup& dc = component.dc->dc_lookup();
-    DcLookup::Difference difference = dc.find(bits.peek(DcLookup::kIndexBits));
+    DcLookup::Difference difference = tables.dc->find(bits.peek(DcLookup::kIndexBits));
     if (difference.n_bits == 0) {
-        difference = long_difference(*component.dc, bits.peek(32));
+        difference = long_difference(*tables.dc_table, bits.peek(32));
         if (difference.n_bits == 0) return false;
         bits.skip(difference.n_bits);
         bits.refill();
@@ -60,12 +68,11 @@ inline bool check_block(
     predictor += difference.value;
     if (predictor < limits.min_dc || predictor > limits.max_dc) return false;
 
-    const AcLookup& ac = component.ac->ac_lookup();
     static_assert(DcLookup::kIndexBits + 2 * AcLookup::kIndexBits <= BitReader::kRefilledBits);
     for (int k = 1; k < kBlockSize; bits.refill()) {
         // Twice for each refill.
-        if (!take_run(bits, ac, *component.ac, k)) return false;
-        if (k < kBlockSize && !take_run(bits, ac, *component.ac, k)) return false;
+        if (!take_run(bits, tables, k)) return false;
+        if (k < kBlockSize && !take_run(bits, tables, k)) return false;
     }
     reader = bits;
     return true;
@@ -77,6 +84,16 @@ bool FastScan::check_interval(uint32_t n_mcus) {
     BitReader bits(interval_.data());
     const SampleLimits limits = plan_.limits();
     Predictors predictors{};
+    std::array<BlockTables, kMaxBlocksInMcu> blocks;
+    const auto n_blocks = static_cast<size_t>(plan_.n_blocks());
+    for (size_t i = 0; i < n_blocks; ++i) {
+        const int component = plan_.component_of_block(static_cast<int>(i));
+        const ScanComponent& c = plan_.component(component);
+        blocks[i] = {
+            &c.dc->dc_lookup(), &c.ac->ac_lookup(), c.dc.get(), c.ac.get(),
+            static_cast<size_t>(component)
+        };
+    }
     later_ = {};
     for (uint32_t mcu = 0; mcu < n_mcus; ++mcu) {
         constexpr uint32_t kMcusBetweenPlaces = 16;
@@ -84,10 +101,9 @@ bool FastScan::check_interval(uint32_t n_mcus) {
             earlier_ = later_;
             later_ = {mcu, bits.position_bits(), predictors};
         }
-        for (int block = 0; block < plan_.n_blocks(); ++block) {
-            const int component = plan_.component_of_block(block);
-            int& predictor = predictors[static_cast<size_t>(component)];
-            if (check_block(bits, plan_.component(component), limits, predictor)) continue;
+        for (size_t i = 0; i < n_blocks; ++i) {
+            const BlockTables& tables = blocks[i];
+            if (check_block(bits, tables, limits, predictors[tables.component])) continue;
             reached_bit_ = bits.position_bits();
             return false;
         }
