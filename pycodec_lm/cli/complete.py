@@ -12,7 +12,7 @@ from ..check import check
 from ._common import fail, print_json, printable
 
 if TYPE_CHECKING:
-    from .._core import _ScanTrace
+    from .._core import _Trace
 
 __all__ = ["add_parser", "run"]
 
@@ -108,11 +108,17 @@ def _count_mcus(
     """How many MCUs of the whole file are not whole in the prefix, and how many there are."""
     from .._core import trace_jpeg
 
-    def scans(data: bytes) -> list[_ScanTrace]:
-        trace = trace_jpeg(
+    def trace(data: bytes) -> _Trace:
+        return trace_jpeg(
             data, abbreviated=abbreviated, tables=tables, max_fields=0, max_mcus=0, max_symbols=0
         )
-        return trace["scans"]
 
-    n_mcus = sum(scan["n_mcus"] for scan in scans(whole))
-    return n_mcus - sum(scan["n_mcus_read"] for scan in scans(prefix)), n_mcus
+    begun = trace(prefix)
+    scans = begun["scans"]
+    n_read = sum(scan["n_mcus_read"] for scan in scans)
+    n_coded = sum(len(scan["components"]) for scan in scans)
+    # The ending has scans of its own where components are left; else it need not be read.
+    if begun["frame"] is None or n_coded < len(begun["frame"]["components"]):
+        scans = trace(whole)["scans"]
+    n_mcus = sum(scan["n_mcus"] for scan in scans)
+    return n_mcus - n_read, n_mcus

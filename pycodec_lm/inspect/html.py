@@ -198,7 +198,7 @@ def _parts(inspection: Inspection) -> list[_Part]:
             part = _scan_part(i, scan, scans_left, inspection)
             scans_left -= sum(last - first for first, last in part.shown)
             parts.append(part)
-            at = scan.end
+            at = part.offset + part.n_bytes
     if at < inspection.n_bytes:
         n_shown = _MAX_TRAILING_BYTES
         if inspection.verdict.valid:

@@ -399,12 +399,21 @@
     const y = Math.floor((event.clientY - area.top) / area.height * data.height / scan.size[1]);
     return Math.min(Math.max(y, 0), scan.high - 1) * scan.wide + Math.min(Math.max(x, 0), scan.wide - 1);
   };
+  // Scrolls as little as needed: the hex view alone where it scrolls by itself.
+  const reveal = (cell, block) => {
+    if (hex.scrollHeight <= hex.clientHeight) return cell.scrollIntoView({ block });
+    const move = () => {
+      const [c, h] = [cell.getBoundingClientRect(), hex.getBoundingClientRect()];
+      if (c.top < h.top + 30 || c.bottom > h.bottom - 30) hex.scrollTop += c.top - h.top - h.height / 2;
+    };
+    move();
+    requestAnimationFrame(move); // parts that were out of sight have their true heights now
+  };
   const goTo = (offset) => {
     const cell = cells.get(offset);
     if (!cell) return;
-    cell.scrollIntoView({ block: "center" });
     cell.focus({ preventScroll: true });
-    showByte(offset);
+    reveal(cell, "center");
   };
 
   hex.addEventListener("pointerover", (event) => {
@@ -426,7 +435,7 @@
     const at = order.indexOf(Number(event.target.dataset.o));
     const cell = cells.get(order[Math.min(Math.max(at + step, 0), order.length - 1)]);
     cell.focus({ preventScroll: true });
-    cell.scrollIntoView({ block: "nearest" });
+    reveal(cell, "nearest");
   });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") pinned = false; });
 
@@ -438,7 +447,11 @@
       $("scan").addEventListener("change", () => { current = Number($("scan").value); hideBox(); draw(); });
     }
     for (const input of document.querySelectorAll('[name="view"]')) {
-      const apply = () => { if (input.checked) $("map").style.opacity = input.value; };
+      const apply = () => {
+        if (!input.checked) return;
+        $("map").style.opacity = input.value;
+        stage.classList.toggle("both", input.value > 0);
+      };
       input.addEventListener("change", apply);
       apply();
     }
@@ -449,7 +462,12 @@
       const start = data.scans[current].starts[lastMcu];
       if (start !== undefined) goTo(byteOf(start));
     };
-    stage.addEventListener("click", (event) => { showMcu(mcuUnder(event)); pinned = true; const cell = cells.get(byteOf(data.scans[current].starts[lastMcu])); if (cell && innerWidth >= 1000) cell.scrollIntoView({ block: "center" }); });
+    stage.addEventListener("click", (event) => {
+      showMcu(mcuUnder(event));
+      pinned = true;
+      const cell = cells.get(byteOf(data.scans[current].starts[lastMcu] ?? -8));
+      if (cell && hex.scrollHeight > hex.clientHeight) reveal(cell, "center");
+    });
     stage.addEventListener("keydown", (event) => {
       const scan = data.scans[current];
       if (event.key === "Enter") { event.preventDefault(); return toBytes(); }

@@ -44,7 +44,9 @@ def picture_uri(data: bytes, inspection: Inspection, tables: bytes | None) -> tu
         image.thumbnail((_MAX_SIDE_PX, _MAX_SIDE_PX))
     note = "Decoded by Pillow" + (", reduced." if reduced else ".")
     if not inspection.verdict.valid:
-        note = "As far as Pillow decodes it." + (" Reduced." if reduced else "")
+        note = f"As far as Pillow decodes it{', reduced' if reduced else ''}."
+        if inspection.scans:
+            note += " Where there is no map, nothing was read."
     return _uri(image), note
 
 

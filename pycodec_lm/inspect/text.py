@@ -171,12 +171,8 @@ def _scan(scan: Scan, number: int) -> Iterator[str]:
         if scan.is_whole
         else f"{scan.n_mcus_read:,} of {scan.n_mcus:,} MCUs"
     )
-    n_restarts = max(0, len(scan.intervals) - 1)
-    restarts = (
-        f"{n_restarts:,} restarts, one every {scan.restart_interval:,} MCUs"
-        if scan.restart_interval
-        else "no restarts"
-    )
+    every = f"{scan.restart_interval:,} MCUs" if scan.restart_interval > 1 else "MCU"
+    restarts = f"a restart every {every}" if scan.restart_interval else "no restarts"
     width, height = scan.mcu_size
     yield (
         f"{scan.offset:>10} {scan.n_bytes:>8}  scan {number}: {read} of {width} x {height} pixels,"
