@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     verdict = check(prefix, abbreviated=abbreviated, tables=tables)
     if not verdict.valid and verdict.family != "truncated":
-        fail(f"{printable(name)}: {verdict.message}; no ending makes it valid", exit_code=1)
+        hopeless = "; no ending makes it valid" if verdict.family == "corrupt" else ""
+        fail(f"{printable(name)}: {verdict.message}{hopeless}", exit_code=1)
     ending = b"" if verdict.valid else _ending(prefix, name, abbreviated, tables)
     whole = prefix + ending
     n_filled, n_mcus = _count_mcus(prefix, whole, abbreviated, tables)

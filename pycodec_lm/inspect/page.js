@@ -121,7 +121,7 @@
   for (const scan of data.scans) for (const bit of scan.starts) startsMcu.add(byteOf(bit));
 
   const build = () => {
-    const wanted = hex.clientWidth >= 430 ? 16 : 8;
+    const wanted = hex.clientWidth >= 490 ? 16 : 8;
     if (wanted === columns) return;
     columns = wanted;
     hex.textContent = "";
@@ -243,7 +243,8 @@
     const scan = data.scans[s];
     return `Scan ${s + 1}, MCU ${number(mcu)} of ${number(scan.mcus)}, row ${Math.floor(mcu / scan.wide)}, column ${mcu % scan.wide}`;
   };
-  const showByte = (offset) => {
+  // Of two MCUs that share a byte the first is shown, or the one asked for.
+  const showByte = (offset, mcuWanted) => {
     unmark();
     mark(offset, "on");
     const value = bytes.get(offset);
@@ -251,7 +252,8 @@
     panel.textContent = "";
     const at = fieldsAt.get(offset) ?? [];
     const here = mcuAt(offset);
-    const first = at.find((field) => field.component >= 0);
+    const inBlocks = at.filter((field) => field.component >= 0);
+    const first = inBlocks.find((field) => field.mcu === mcuWanted) ?? inBlocks[0];
     let where = partOf(offset);
     if (first) {
       where = `${mcuLine(first.scan, first.mcu)}, component ${data.components[first.component]}, block ${first.block}, coefficient ${first.k}`;
@@ -409,11 +411,12 @@
     move();
     requestAnimationFrame(move); // parts that were out of sight have their true heights now
   };
-  const goTo = (offset) => {
+  const goTo = (offset, mcu) => {
     const cell = cells.get(offset);
     if (!cell) return;
     cell.focus({ preventScroll: true });
     reveal(cell, "center");
+    showByte(offset, mcu);
   };
 
   hex.addEventListener("pointerover", (event) => {
@@ -460,7 +463,7 @@
     stage.addEventListener("focus", () => { if (!pinned) showMcu(lastMcu); });
     const toBytes = () => {
       const start = data.scans[current].starts[lastMcu];
-      if (start !== undefined) goTo(byteOf(start));
+      if (start !== undefined) goTo(byteOf(start), lastMcu);
     };
     stage.addEventListener("click", (event) => {
       showMcu(mcuUnder(event));
