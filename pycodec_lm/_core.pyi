@@ -1,7 +1,7 @@
 """The compiled part: the grammar engine and its codecs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Never
+from typing import Any, Literal, Never, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,56 @@ def transcode(
     abbreviated: bool = False,
     tables: Buffer | None = None,
 ) -> bytes: ...
+
+# What trace_jpeg gives; csrc/jpeg/trace.hpp says what it means.
+class _Frame(TypedDict):
+    width: int
+    height: int
+    components: list[tuple[int, int, int, int]]  # Ci, Hi, Vi, Tqi
+
+class _ScanTrace(TypedDict):
+    first_byte: int
+    end_byte: int
+    is_whole: bool
+    n_mcus: int
+    n_mcus_read: int
+    mcus_wide: int
+    restart_interval: int
+    # Index in the frame, Tdj, Taj, blocks across and down in an MCU, bits (DC code, DC bits, AC
+    # code, AC bits).
+    components: list[tuple[int, int, int, int, int, list[int]]]
+    n_padding_bits: int
+    n_stuffed_bytes: int
+    n_marker_bytes: int
+    mcu_bits: NDArray[np.uint64]
+    mcu_costs: NDArray[np.uint16]  # [MCU, component, (DC, AC)]
+    intervals: NDArray[np.void]
+
+class _Trace(TypedDict):
+    status: Status
+    end_offset: int
+    trailing_bytes: int
+    place: str
+    frame: _Frame | None
+    fields: NDArray[np.void]
+    n_fields_left_out: int
+    scans: list[_ScanTrace]
+    symbols: NDArray[np.void]
+    n_symbols_left_out: int
+
+# Name and clause of each syntax element.
+ELEMENTS: tuple[tuple[str, str], ...]
+
+def trace_jpeg(
+    data: Buffer,
+    *,
+    abbreviated: bool = False,
+    tables: Buffer | None = None,
+    symbols: tuple[int, int] = (0, 0),
+    max_fields: int = 131072,
+    max_mcus: int = 4194304,
+    max_symbols: int = 1048576,
+) -> _Trace: ...
 
 class TokenizerInfo(metaclass=_Pybind11Type):
     def __init__(

@@ -7,5 +7,6 @@ PYBIND11_MODULE(_core, m) {
     m.doc() = "The C++ core of pycodec_lm: JPEG grammar, masks and matchers.";
     pycodec_lm::bind_status(m);
     pycodec_lm::bind_jpeg(m);
+    pycodec_lm::bind_trace(m);
     pycodec_lm::bind_grammar(m);
 }

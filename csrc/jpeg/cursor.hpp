@@ -89,6 +89,9 @@ public:
     /// The Huffman table of the code that is due.
     const HuffmanTable& huffman_table() const;
     int coefficient_index() const { return position_.k; }
+    /// Of the scan, from 0; the one that begins next where one has just ended.
+    uint32_t mcu() const { return position_.mcu; }
+    int block() const { return position_.block; }  // in the MCU
     int predictor() const;
 
     const Header& header() const { return *header_; }

@@ -18,6 +18,8 @@ PROGRAM = "pycodec-lm"
 # Name -> what `--help` says. The module behind it loads only when it is named: some need torch.
 COMMANDS = {
     "check": "say whether files are valid, and where they break",
+    "inspect": "show what stands in a file, element by element",
+    "complete": "end a truncated file so that it is valid",
     "tokenizer": "train a byte-level BPE tokenizer, or look into one",
     "prepare": "turn a folder of pictures into a dataset of tokens",
     "train": "train a model on a dataset",

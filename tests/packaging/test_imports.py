@@ -87,6 +87,23 @@ def test_matcher_with_numpy_bitmask_works_where_torch_is_missing() -> None:
     assert out == "[255]\n1 False True\n"
 
 
+def test_inspect_and_complete_work_where_torch_is_missing(tmp_path: Path) -> None:
+    out = run_python(
+        BLOCK
+        + f"""
+    import os
+    from pycodec_lm.cli.main import main
+
+    os.chdir({str(tmp_path)!r})
+    open("prefix.jpg", "wb").write(b"\\xff\\xd8\\xff")
+    assert main(["complete", "prefix.jpg", "-o", "whole.jpg"]) == 0
+    assert main(["inspect", "whole.jpg", "--html", "page.html"]) == 0
+    """
+    )
+    assert "whole.jpg: valid" in out
+    assert (tmp_path / "page.html").stat().st_size > 10_000
+
+
 def test_tokenizer_info_reads_a_file_where_tokenizers_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     pycodec_lm.ByteTokenizer([(b"\xff", b"\xd8")]).save(path)

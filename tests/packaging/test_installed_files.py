@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+PAGE = ["inspect/page.html", "inspect/page.css", "inspect/page.js"]
+
 
 @pytest.fixture(scope="module")
 def installed_files() -> list[str]:
@@ -29,7 +31,7 @@ def test_package_holds_no_tests_and_no_sources(installed_files: list[str]) -> No
     ] == []
 
 
-@pytest.mark.parametrize("name", ["py.typed", "_core.pyi", "__main__.py"])
+@pytest.mark.parametrize("name", ["py.typed", "_core.pyi", "__main__.py", *PAGE])
 def test_package_holds(installed_files: list[str], name: str) -> None:
     assert f"pycodec_lm/{name}" in installed_files
 

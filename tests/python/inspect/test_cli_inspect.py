@@ -1,0 +1,145 @@
+"""`pycodec-lm inspect`: what it prints and writes, and its exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pycodec_lm.cli.main import main
+
+from .samples import FILES, HOSTILE, by_hand, jpeg
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(by_hand(restarts=True))
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], exit_code: int, *arguments: object) -> str:
+    assert main(["inspect", *map(str, arguments)]) == exit_code
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_text_shows_segments_fields_and_scans(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = run(capsys, 0, file).splitlines()
+    assert lines[0] == f"{file}: 153 bytes, 16 x 8 pixels, 1 component, baseline JPEG"
+    assert lines[1] == "valid"
+    text = "\n".join(line.strip() for line in lines)
+    assert "71       13  SOF0  start of frame, baseline" in text
+    assert "P 8, Y 8, X 16, Nf 1\nCi 7, Hi 1, Vi 1, Tqi 0" in text
+    assert "Pq 0, Tq 0, Qk 1..64" in text
+    assert "Tc 1, Th 0, Li 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0, Vi,j 2 symbols" in text
+    assert "146        5  scan 1: 2 MCUs of 8 x 8 pixels, 2 in a row; a restart every MCU" in text
+    assert "component 7: 11 bits (27.5 %), DC 6, AC 5" in text
+    assert "padding 13 bits, stuffing 0 bytes, restart markers 2 bytes" in text
+    assert "MCU 0" not in text
+
+
+def test_tables_and_mcus_are_listed_when_asked_for(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = run(capsys, 0, file, "--tables", "--mcus")
+    assert "    9    10    11    12    13    14    15    16\n" in text
+    assert "10               03\n" in text
+    lines = [line.strip() for line in text.splitlines()]
+    assert "146.0             MCU 0: 9 bits" in lines
+    assert "148        2    restart before MCU 1" in lines
+    assert "150.0             MCU 1: 2 bits" in lines
+
+
+def test_json_is_one_object(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree = json.loads(run(capsys, 0, file, "--json", "--mcus", "--tables"))
+    assert (tree["file"], tree["valid"], tree["width"], tree["height"]) == (str(file), True, 16, 8)
+    assert [s["marker"] for s in tree["segments"]] == [
+        *("SOI", "DQT", "SOF0", "DHT", "DHT", "DRI", "SOS", "EOI")
+    ]
+    interval = tree["segments"][5]["fields"][1]
+    assert interval == {
+        "element": "Ri",
+        "clause": "T.81 B.2.4.4",
+        "offset": 134,
+        "bit": 0,
+        "n_bits": 16,
+        "value": 1,
+    }
+    (scan,) = tree["scans"]
+    assert scan["mcus"] == [
+        {"byte": 146, "bit": 0, "bits": [[5, 4]]},
+        {"byte": 150, "bit": 0, "bits": [[1, 1]]},
+    ]
+    assert scan["restarts"] == [{"byte": 148, "mcu": 1}]
+    assert tree["segments"][1]["fields"][-1]["values"] == [*range(1, 65)]
+
+
+def test_broken_file_shows_what_was_read_and_the_error(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(by_hand(restarts=True))
+    data[149] = 0xD1
+    file.write_bytes(data)
+    text = run(capsys, 1, file)
+    assert "corrupt: T.81 F.1.1.5.2: RST1 where RST0 is due (marker, byte 149, bit 7)\n" in text
+    assert "reading ended at byte 149, after MCU 0, RST0 is due: marker\n" in text
+    assert "scan 1: 1 of 2 MCUs" in text
+    tree = json.loads(run(capsys, 1, file, "--json"))
+    assert (tree["family"], tree["clause"]) == ("corrupt", "T.81 F.1.1.5.2")
+    assert (tree["offset"], tree["bit"]) == (149, 7)
+    assert tree["scans"][0]["n_mcus_read"] == 1
+
+
+@pytest.mark.parametrize("name", [*FILES, *HOSTILE])
+@pytest.mark.parametrize("option", [(), ("--json",), ("--tables", "--mcus")])
+def test_any_file_is_shown(
+    name: str, option: tuple[str, ...], file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = (FILES | HOSTILE)[name]
+    file.write_bytes(data)
+    out = run(capsys, 0 if name in FILES or name in VALID else 1, file, *option)
+    if option == ("--json",):
+        assert json.loads(out)["n_bytes"] == len(data)
+    assert all(line.isprintable() for line in out.splitlines())
+
+
+VALID = ("10,000 DHT", "fill bytes", "much text")
+
+
+def test_abbreviated_stream_is_shown_with_its_tables(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = file.with_name("tables.jpg")
+    tables.write_bytes(jpeg(streamtype=1))
+    file.write_bytes(jpeg(streamtype=2))
+    run(capsys, 1, file)
+    assert "6 MCUs" in run(capsys, 0, file, "--outside-tables", tables)
+    page = file.with_name("page.html")
+    run(capsys, 0, file, "--outside-tables", tables, "--html", page)
+    assert "data:image/png" in page.read_text()
+
+
+def test_page_is_written_and_reported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = file.with_name("page.html")
+    out = run(capsys, 0, file, "--html", page)
+    assert out == f"{file}: valid\n{page}: {page.stat().st_size:,} bytes\n"
+    report = json.loads(run(capsys, 0, file, "--html", page, "--json"))
+    assert (report["html"], report["n_bytes"]) == (str(page), page.stat().st_size)
+    assert sorted(path.name for path in file.parent.iterdir()) == ["page.html", "photo.jpg"]
+
+
+def test_misuse_is_one_line_and_exit_code_2(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        [str(file.with_name("none.jpg"))],
+        [str(file.parent)],
+        [str(file), "--html", str(file.parent / "none" / "page.html")],
+        [str(file), "--html", str(file.parent)],
+        [str(file), "--outside-tables", str(file.with_name("none.jpg"))],
+    ):
+        assert main(["inspect", *arguments]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert err.startswith("pycodec-lm inspect: error: ")

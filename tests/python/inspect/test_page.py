@@ -1,0 +1,135 @@
+"""The page: nothing from outside, nothing of the file unescaped, bounded, and true to the file."""
+
+import json
+import re
+from base64 import b64decode
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from pycodec_lm.inspect import inspect_jpeg
+from pycodec_lm.inspect.html import inspect_to_html
+
+from .samples import FILES, HOSTILE, damaged, jpeg, picture
+
+LARGE = jpeg(picture(1200, 900, noise=True), quality=92)
+PAGES = FILES | HOSTILE | {"large": LARGE, "large, broken": LARGE[:500_000] + b"\xff\xd0"}
+VOID = frozenset({"meta", "link", "input", "img"})
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes; complains of tags that do not match."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+
+def data_of(page: str) -> dict[str, Any]:
+    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert match
+    data: dict[str, Any] = json.loads(match[1])
+    return data
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def case(request: pytest.FixtureRequest) -> tuple[bytes, str]:
+    data = PAGES[request.param]
+    return data, inspect_to_html(data, "a<b>&.jpg")[1]
+
+
+def test_page_names_nothing_outside(case: tuple[bytes, str]) -> None:
+    elements = Outline(case[1]).elements
+    addresses = [
+        value
+        for _, attributes in elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "action", "data", "poster")
+    ]
+    assert [address for address in addresses if not (address or "").startswith("data:")] == []
+    assert not re.search(r"@import|url\(|https?://", case[1])
+    policy = [a["content"] for _, a in elements if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy and str(policy[0]).startswith("default-src 'none'; img-src data:;")
+
+
+def test_page_escapes_what_comes_from_the_file(case: tuple[bytes, str]) -> None:
+    page = case[1]
+    assert "<h1>a&lt;b&gt;&amp;.jpg</h1>" in page
+    assert page.count("<script") == page.count("</script>") == 2
+    assert "{{" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+def test_page_is_below_4_mb(case: tuple[bytes, str]) -> None:
+    assert len(case[1].encode()) < 4_000_000
+
+
+def test_parts_are_the_file_and_what_is_left_out_is_between_them(case: tuple[bytes, str]) -> None:
+    data, page = case
+    parts = data_of(page)["parts"]
+    if len(parts) < 256:  # more segments are not shown
+        ends = [0, *(part["offset"] + part["n"] for part in parts)]
+        assert [part["offset"] for part in parts] == ends[:-1]
+        assert ends[-1] == len(data)
+    n_shown = 0
+    for part in parts:
+        at = part["offset"]
+        for offset, text in part["chunks"]:
+            shown = b64decode(text)
+            assert offset >= at
+            assert data[offset : offset + len(shown)] == shown
+            at = offset + len(shown)
+            n_shown += len(shown)
+        assert at <= part["offset"] + part["n"]
+    assert n_shown <= 40_000
+
+
+def test_error_is_among_the_bytes_shown() -> None:
+    data = PAGES["large, broken"]
+    shown = data_of(inspect_to_html(data, "x")[1])
+    assert shown["error"]["offset"] == inspect_jpeg(data).verdict.offset > 400_000
+    chunks = [chunk for part in shown["parts"] for chunk in part["chunks"]]
+    lengths = [(offset, len(b64decode(text))) for offset, text in chunks]
+    assert any(offset <= shown["error"]["offset"] < offset + n for offset, n in lengths)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_fields_and_symbols_cover_the_bytes_shown(name: str) -> None:
+    found, page = inspect_to_html(FILES[name], name)
+    data = data_of(page)
+    n_bits = sum(n for _, n, _, _ in data["fields"]) + sum(sum(w["n"]) for w in data["symbols"])
+    assert n_bits == 8 * found.verdict.offset
+    (scan,), (expected,) = data["scans"], found.scans
+    assert sum(scan["deltas"]) == expected.mcu_starts[-1]
+    assert scan["bits"] == expected.mcu_bits.sum((1, 2)).tolist()
+    assert scan["costs"] == expected.mcu_bits.ravel().tolist()
+
+
+def test_damaged_file_makes_a_page() -> None:
+    for data in damaged(FILES["restarts"], 40):
+        found, page = inspect_to_html(data, "damaged.jpg")
+        Outline(page)
+        error = data_of(page)["error"]
+        assert (error is None) == found.verdict.valid
+        assert error is None or error["message"] in data_of(page)["error"]["message"]
+
+
+def test_picture_is_shown_as_far_as_it_goes() -> None:
+    whole = FILES["noise"]
+    assert 'src="data:image/png;base64,' in inspect_to_html(whole, "x")[1]
+    assert 'src="data:image/png;base64,' in inspect_to_html(whole[: len(whole) // 2], "x")[1]
+    huge = inspect_to_html(HOSTILE["65,535 x 65,535 pixels"], "x")[1]
+    assert "<img" not in huge and "Not decoded: more than 50 million pixels." in huge
+    assert "<img" not in inspect_to_html(whole[:300], "x")[1]
