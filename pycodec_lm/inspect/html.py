@@ -200,14 +200,13 @@ def _parts(inspection: Inspection) -> list[_Part]:
             parts.append(part)
             at = part.offset + part.n_bytes
     if at < inspection.n_bytes:
-        n_shown = _MAX_TRAILING_BYTES
-        if inspection.verdict.valid:
-            name, title = "After the end", "not part of the file"
-        elif at < end:
+        if at < end:
             name, title = "Rest", "read, but too much to list"
+        elif inspection.verdict.valid:
+            name, title = "After the end", "not part of the file"
         else:
             name, title = "Rest", "not read"
-        shown = min(n_shown, inspection.n_bytes - at)
+        shown = min(_MAX_TRAILING_BYTES, inspection.n_bytes - at)
         parts.append(_Part(name, title, at, inspection.n_bytes - at, ((at, at + shown),)))
     return parts
 

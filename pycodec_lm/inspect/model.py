@@ -98,10 +98,6 @@ class Segment:
     n_fill_bytes: int
     fields: tuple[Field, ...]
 
-    def value(self, element: str) -> int | None:
-        """The value of the first field of that name."""
-        return next((field.value for field in self.fields if field.element == element), None)
-
 
 @dataclass(frozen=True, slots=True)
 class Component:

@@ -406,10 +406,12 @@
     if (hex.scrollHeight <= hex.clientHeight) return cell.scrollIntoView({ block });
     const move = () => {
       const [c, h] = [cell.getBoundingClientRect(), hex.getBoundingClientRect()];
-      if (c.top < h.top + 30 || c.bottom > h.bottom - 30) hex.scrollTop += c.top - h.top - h.height / 2;
+      const isInside = c.top >= h.top + 30 && c.bottom <= h.bottom - 30;
+      if (block === "center" || !isInside) hex.scrollTop += c.top - h.top - h.height / 2;
     };
     move();
-    requestAnimationFrame(move); // parts that were out of sight have their true heights now
+    // Parts that were out of sight get their true heights when they are drawn.
+    requestAnimationFrame(() => { move(); requestAnimationFrame(move); });
   };
   const goTo = (offset, mcu) => {
     const cell = cells.get(offset);

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 from base64 import b64decode
@@ -12,6 +13,8 @@ from typing import Any, Self
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+# A browser that hangs should fail a test, not hold it up.
+_PATIENCE_SECONDS = 30
 
 
 class Chromium:
@@ -22,6 +25,7 @@ class Chromium:
         to_child, self._write = os.pipe()
         self._read, from_child = os.pipe()
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+        flags += ["--disable-dev-shm-usage", "--disable-background-networking", "--no-first-run"]
         # The browser reads file descriptor 3 and writes 4, which may be taken here.
         command = 'exec "$@" 3<&"$IN" 4>&"$OUT"'
         self._process = subprocess.Popen(
@@ -73,6 +77,8 @@ class Chromium:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._read], [], [], _PATIENCE_SECONDS)
+            assert ready, f"Chromium says nothing; so far: {self.events}"
             chunk = os.read(self._read, 1 << 20)
             assert chunk, "Chromium went away"
             self._buffer += chunk

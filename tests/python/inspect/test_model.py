@@ -7,6 +7,7 @@ import pytest
 
 import pycodec_lm as pcl
 from pycodec_lm import _core
+from pycodec_lm.bench.field_walk import write_random_file
 from pycodec_lm.errors import UsageError
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.inspect import Scan, inspect_jpeg
@@ -127,6 +128,25 @@ def test_mcus_begin_where_the_cursor_says(name: str) -> None:
         assert before is not None
         assert before == (mcu, True) if start % 8 == 0 else before[0] < mcu
         assert after is None or after[0] >= mcu
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_file_is_traced_to_its_end(seed: int) -> None:
+    data = write_random_file(seed).data
+    found = inspect_jpeg(data, symbols=(0, len(data)))
+    assert found.verdict.valid
+    assert found.segments[-1].name == "EOI"
+    for i, scan in enumerate(found.scans):
+        assert bits_of(scan) == 8 * scan.n_bytes
+        assert scan.n_mcus == scan.n_mcus_read == len(scan.mcu_starts)
+        rows = found.symbols[found.symbols["scan"] == i]
+        assert rows["n_bits"].sum() == 8 * scan.n_bytes
+        # Component after component, what the rows say is what the arrays say.
+        for j, c in enumerate(scan.components):
+            per_mcu = np.zeros(scan.n_mcus, int)
+            of_component = rows[rows["component"] == c.index]
+            np.add.at(per_mcu, of_component["mcu"], of_component["n_bits"])
+            assert (per_mcu == scan.mcu_bits[:, j].sum(1)).all()
 
 
 def test_values_of_symbols_are_the_coefficients() -> None:

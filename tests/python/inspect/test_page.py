@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64decode
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -96,6 +97,17 @@ def test_parts_are_the_file_and_what_is_left_out_is_between_them(case: tuple[byt
     assert n_shown <= 40_000
 
 
+def test_what_follows_the_last_segment_shown_is_named() -> None:
+    def last(data: bytes) -> tuple[str, str]:
+        part = data_of(inspect_to_html(data, "x")[1])["parts"][-1]
+        return part["name"], part["title"]
+
+    assert last(FILES["gradient"]) == ("EOI", "end of image")
+    assert last(FILES["trailing"]) == ("After the end", "not part of the file")
+    assert last(HOSTILE["10,000 DHT"]) == ("Rest", "read, but too much to list")
+    assert last(FILES["gradient"][:640] + b"\xff\xd0 ...") == ("Rest", "not read")
+
+
 def test_error_is_among_the_bytes_shown() -> None:
     data = PAGES["large, broken"]
     shown = data_of(inspect_to_html(data, "x")[1])
@@ -123,7 +135,9 @@ def test_damaged_file_makes_a_page() -> None:
         Outline(page)
         error = data_of(page)["error"]
         assert (error is None) == found.verdict.valid
-        assert error is None or error["message"] in data_of(page)["error"]["message"]
+        if error is not None:
+            assert error["message"] == found.verdict.message
+            assert f"{escape(found.verdict.message)}" in page.partition("<main>")[0]
 
 
 def test_picture_is_shown_as_far_as_it_goes() -> None:

@@ -112,5 +112,11 @@ def test_button_leads_to_the_error(browser: Chromium, page: Path) -> None:
     browser.open(page, width=1400)
     browser.evaluate("document.getElementById('to-error').click()")
     assert browser.evaluate("document.activeElement.classList.contains('wrong')")
+    browser.evaluate("new Promise((done) => setTimeout(done, 200))")
+    assert browser.evaluate(
+        "(() => { const [c, h] = [document.activeElement, document.getElementById('hex')]"
+        ".map((node) => node.getBoundingClientRect());"
+        " return c.top > h.top && c.bottom < Math.min(h.bottom, innerHeight); })()"
+    )
     assert "T.81" in browser.evaluate("document.querySelector('#panel .rows').textContent")
     assert not browser.evaluate("document.getElementById('wrong').hidden")
