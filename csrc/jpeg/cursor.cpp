@@ -59,12 +59,14 @@ void JpegCursor::end_byte(uint8_t byte, bool was_in_scan, bool was_restart_due) 
     }
 }
 
-/// take_bit() for as many of the low `n_bits` bits of `bits` as belong to one number, or for one
-/// bit. Returns how many it took; 0 where none could be taken.
+/// take_bit() for as many of the low `n_bits` bits of `bits` as belong to one number or code, or
+/// for one bit. Returns how many it took; 0 where none could be taken.
 int JpegCursor::take_bits(unsigned bits, int n_bits) {
     Position& p = position_;
     if (p.at == Element::kEnd) return 0;
-    if (spelling() != Spelling::kNumber) return take_bit((bits >> (n_bits - 1)) & 1) ? 1 : 0;
+    const Spelling how = spelling();
+    if (how == Spelling::kHuffman) return take_code_bits(bits, n_bits);
+    if (how == Spelling::kPadding) return take_bit((bits >> (n_bits - 1)) & 1) ? 1 : 0;
     const int n_missing = field_bits() - p.n_partial;
     const int n = std::min(n_missing, n_bits);
     const int n_left = n_missing - n;

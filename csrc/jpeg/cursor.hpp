@@ -177,7 +177,7 @@ private:
     void end_huffman_table();
     void begin_scan();
     // entropy_coded.cpp
-    bool take_code_bit(bool bit);
+    int take_code_bits(unsigned bits, int n_bits);
     void take_symbol(uint8_t symbol);
     void take_amplitude(uint32_t value);
     void begin_block();

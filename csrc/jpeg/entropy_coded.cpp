@@ -20,25 +20,33 @@ void JpegCursor::begin_block() {
     position_.node = 0;
 }
 
-/// T.81 F.2.2.3, one turn of Figure F.16.
-bool JpegCursor::take_code_bit(bool bit) {
+/// T.81 F.2.2.3, Figure F.16: as many of the low `n_bits` bits of `bits` as belong to the code and
+/// go on to a legal symbol; returns how many.
+int JpegCursor::take_code_bits(unsigned bits, int n_bits) {
     Position& p = position_;
     const HuffmanTable& table = huffman_table();
-    const uint16_t child = table.node(p.node).child[bit ? 1 : 0];
-    if (child == HuffmanTable::kNoNode) return false;
-    const HuffmanTable::Node& node = table.node(child);
-    if (((node.legal >> p.k) & 1) == 0) return false;
-    p.node = child;
-    p.partial = (p.partial << 1) | (bit ? 1 : 0);
-    ++p.n_partial;
-    p.bit = (p.bit + 1) & 7;
-    if (node.is_leaf) {
+    uint16_t index = p.node;
+    int n = 0;
+    while (n < n_bits) {
+        const uint16_t child = table.node(index).child[(bits >> (n_bits - 1 - n)) & 1];
+        if (child == HuffmanTable::kNoNode) break;
+        const HuffmanTable::Node& node = table.node(child);
+        if (((node.legal >> p.k) & 1) == 0) break;
+        index = child;
+        ++n;
+        if (!node.is_leaf) continue;
+        p.bit = static_cast<uint8_t>((p.bit + n) & 7);
         p.node = 0;
         p.partial = 0;
         p.n_partial = 0;
         take_symbol(table.leaf(node.first_leaf).symbol);
+        return n;
     }
-    return true;
+    p.bit = static_cast<uint8_t>((p.bit + n) & 7);
+    p.node = index;
+    p.partial = (p.partial << n) | (bits >> (n_bits - n) & ((1u << n) - 1));
+    p.n_partial = static_cast<uint8_t>(p.n_partial + n);
+    return n;
 }
 
 void JpegCursor::take_symbol(uint8_t symbol) {
@@ -106,7 +114,7 @@ bool JpegCursor::take_bit(bool bit) {
     switch (p.at) {
         case Element::kDcCode:
         case Element::kAcCode:
-            return take_code_bit(bit);
+            return take_code_bits(bit ? 1 : 0, 1) == 1;
         case Element::kPadding:  // F.1.2.3: 1-bits fill the last byte
             if (!bit) return false;
             p.bit = (p.bit + 1) & 7;
