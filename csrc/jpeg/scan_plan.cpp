@@ -5,6 +5,8 @@
 namespace pycodec_lm::jpeg {
 namespace {
 
+constexpr uint64_t kRestartMarkerBytes = 2;
+
 constexpr uint32_t divide_up(uint32_t value, uint32_t by) { return (value + by - 1) / by; }
 
 size_t index_of(const BytePhase& phase) {
@@ -230,9 +232,15 @@ uint64_t ScanPlan::interval_bytes(uint64_t n_mcus) const {
     return (n_mcus * cheapest_mcu_bits() + 7) / 8 + n_stuffed;
 }
 
+uint64_t ScanPlan::whole_interval_bytes() const {
+    return whole_interval_bytes_.get([this]() -> uint64_t {
+        if (restart_interval_mcus_ == 0 || restart_interval_mcus_ >= n_mcus_) return 0;
+        return kRestartMarkerBytes + interval_bytes(restart_interval_mcus_);
+    });
+}
+
 uint64_t ScanPlan::later_intervals_bytes(uint32_t first_mcu) const {
     if (first_mcu >= n_mcus_) return 0;
-    constexpr uint64_t kRestartMarkerBytes = 2;
     const uint32_t left = n_mcus_ - first_mcu;
     const uint32_t n_full = left / restart_interval_mcus_;
     const uint32_t rest = left % restart_interval_mcus_;

@@ -107,6 +107,9 @@ public:
     uint64_t most_stuffed_bytes(uint64_t n_mcus) const;
     /// Bytes of `n` cheapest MCUs from the start of a restart interval, padding included.
     uint64_t interval_bytes(uint64_t n_mcus) const;
+    /// interval_bytes() of a whole restart interval and its RST marker; 0 where the scan has no
+    /// more than one interval.
+    uint64_t whole_interval_bytes() const;
     /// All cheapest intervals after the one that ends before `first_mcu`, each with its RST marker.
     uint64_t later_intervals_bytes(uint32_t first_mcu) const;
 
@@ -151,6 +154,7 @@ private:
     mutable std::once_flag ending_once_;
     mutable Ending ending_;
     Memo<uint64_t> bytes_after_;
+    Memo<uint64_t> whole_interval_bytes_;
 };
 
 }  // namespace pycodec_lm::jpeg

@@ -50,10 +50,9 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     if (!p.in_scan || plan().id() == ScanIds::kNone) return std::nullopt;
     // MCUs that the bytes can touch: the one begun, and as many of the cheapest as fit.
     uint64_t reach = 8 * token_reach.n_unit_bytes / plan().cheapest_mcu_bits() + 2;
-    if (const uint64_t interval = plan().restart_interval_mcus(); interval > 0) {
-        constexpr uint64_t kMarkerBytes = 2;
-        const uint64_t interval_bytes = plan().interval_bytes(interval) + kMarkerBytes;
-        reach = std::min(reach, interval * (token_reach.n_unit_bytes / interval_bytes + 2));
+    if (const uint64_t interval_bytes = plan().whole_interval_bytes(); interval_bytes > 0) {
+        const uint64_t n_intervals = token_reach.n_unit_bytes / interval_bytes + 2;
+        reach = std::min(reach, plan().restart_interval_mcus() * n_intervals);
     }
     if (reach >= kFar) return std::nullopt;
     uint64_t interval_left = p.restart_due ? 0 : p.interval_left_mcus;

@@ -229,6 +229,28 @@ def test_annotate_names_the_token_that_is_wrong(byte_info: pcl.TokenizerInfo) ->
         pcl.annotate_ids(compiled, np.array([1.5]))
 
 
+@pytest.mark.parametrize("restart_interval", [2, 3, 600, 65279])
+def test_masks_where_the_interval_is_longer_than_the_scan(
+    restart_interval: int,
+    walk: Walk,
+    jpeg: Callable[..., bytes],
+    info: pcl.TokenizerInfo,
+) -> None:
+    data = jpeg(16, 8, subsampling=0)  # two MCUs
+    dri = bytes.fromhex("ffdd0004") + restart_interval.to_bytes(2, "big")
+    grammar = pcl.JpegGrammar.like(data[:2] + dri + data[2:])
+    compiled = pcl.compile_grammar(grammar, info)
+    way = walk(
+        grammar, pcl.GrammarMatcher(compiled, prompt=grammar.header), info, 0, grammar.header
+    )
+    while not way.matcher.is_terminated():
+        allowed = set(way.allowed())
+        for token, text in enumerate(info.encoded_vocab):
+            if text and token not in info.stop_token_ids:
+                assert (token in allowed) == bool(way.cursor.copy().push(text))
+        way.step(towards_end=0.8)
+
+
 @pytest.mark.parametrize("restart_interval", [0, 5, 64])
 def test_tokens_of_many_mcus_see_the_end_of_the_interval(
     restart_interval: int, walk: Walk, jpeg: Callable[..., bytes]
