@@ -158,14 +158,6 @@ std::shared_ptr<JpegGrammar> make_grammar(
     return grammar;
 }
 
-GrammarPointer standard_grammar(bool abbreviated, const std::optional<py::buffer>& tables) {
-    auto grammar = std::make_shared<JpegGrammar>();
-    grammar->abbreviated = abbreviated;
-    grammar->scan_ids = nullptr;  // these cursors make no masks
-    if (tables) set_outside_tables(*grammar, *tables);
-    return grammar;
-}
-
 py::bytes to_bytes(const std::vector<uint8_t>& data) {
     return {reinterpret_cast<const char*>(data.data()), data.size()};
 }
@@ -291,6 +283,14 @@ void bind_writer(py::module_& m) {
 }
 
 }  // namespace
+
+GrammarPointer standard_grammar(bool abbreviated, const std::optional<py::buffer>& tables) {
+    auto grammar = std::make_shared<JpegGrammar>();
+    grammar->abbreviated = abbreviated;
+    grammar->scan_ids = nullptr;  // these cursors make no masks
+    if (tables) set_outside_tables(*grammar, *tables);
+    return grammar;
+}
 
 void bind_jpeg(py::module_& m) {
     // Fields stand in the keyword order of the public class, pycodec_lm.JpegGrammar.

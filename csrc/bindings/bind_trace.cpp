@@ -8,7 +8,6 @@
 
 #include "bindings/bindings.hpp"
 #include "bindings/buffers.hpp"
-#include "grammar/usage_error.hpp"
 #include "jpeg/trace.hpp"
 
 namespace py = pybind11;
@@ -18,23 +17,6 @@ namespace {
 
 using jpeg::FieldRow;
 using jpeg::IntervalRow;
-
-std::shared_ptr<const jpeg::JpegGrammar> standard_grammar(
-    bool abbreviated, const std::optional<py::object>& tables
-) {
-    auto grammar = std::make_shared<jpeg::JpegGrammar>();
-    grammar->abbreviated = abbreviated;
-    grammar->scan_ids = nullptr;  // these cursors make no masks
-    if (tables) {
-        const BytesView view(tables->ptr());
-        const auto data = view.bytes();
-        if (const Status status = jpeg::read_tables(data.data(), data.size(), grammar->outside);
-            !status) {
-            throw UsageError("the outside tables are no JPEG table stream: " + to_string(status));
-        }
-    }
-    return grammar;
-}
 
 template <class T>
 py::array_t<T> to_array(const std::vector<T>& values) {
@@ -129,7 +111,7 @@ void bind_trace(py::module_& m) {
     m.attr("ELEMENTS") = py::tuple(elements);
     m.def(
         "trace_jpeg",
-        [](const py::object& object, bool abbreviated, const std::optional<py::object>& tables,
+        [](const py::object& object, bool abbreviated, const std::optional<py::buffer>& tables,
            std::pair<uint64_t, uint64_t> symbols, size_t max_fields, size_t max_mcus,
            size_t max_symbols) {
             const BytesView view(object.ptr());

@@ -11,7 +11,6 @@ namespace {
 struct BlockTables {
     const DcLookup* dc;
     const AcLookup* ac;
-    const HuffmanTable* dc_table;
     const HuffmanTable* ac_table;
     size_t component;
 };
@@ -23,15 +22,6 @@ int take_coefficient(const HuffmanTable& table, uint32_t next_16_bits, int& k) {
     if (leaf.length_bits == 0 || !table.is_legal(leaf.symbol, k)) return 0;
     k = HuffmanTable::next_coefficient(leaf.symbol, k);
     return leaf.length_bits + size_of(leaf.symbol);
-}
-
-/// A DC difference that DcLookup leaves open, at the head of 32 bits.
-DcLookup::Difference long_difference(const HuffmanTable& table, uint32_t next_32_bits) {
-    const HuffmanTable::Leaf leaf = table.dc_lookup().code().find(next_32_bits >> 16);
-    const int size = leaf.symbol;
-    if (leaf.length_bits == 0 || size > table.limits().max_dc_category) return {0, 0};
-    const int n_bits = leaf.length_bits + size;
-    return {extend((next_32_bits >> (32 - n_bits)) & ((1u << size) - 1), size), n_bits};
 }
 
 /// Some coefficients; false where the next is not in order.
@@ -58,7 +48,7 @@ inline bool check_block(
     bits.refill();
     DcLookup::Difference difference = tables.dc->find(bits.peek(DcLookup::kIndexBits));
     if (difference.n_bits == 0) {
-        difference = long_difference(*tables.dc_table, bits.peek(32));
+        difference = tables.dc->decode(bits.peek(32));
         if (difference.n_bits == 0) return false;
         bits.skip(difference.n_bits);
         bits.refill();
@@ -90,8 +80,7 @@ bool FastScan::check_interval(uint32_t n_mcus) {
         const int component = plan_.component_of_block(static_cast<int>(i));
         const ScanComponent& c = plan_.component(component);
         blocks[i] = {
-            &c.dc->dc_lookup(), &c.ac->ac_lookup(), c.dc.get(), c.ac.get(),
-            static_cast<size_t>(component)
+            &c.dc->dc_lookup(), &c.ac->ac_lookup(), c.ac.get(), static_cast<size_t>(component)
         };
     }
     later_ = {};

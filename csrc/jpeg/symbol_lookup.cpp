@@ -15,15 +15,20 @@ CanonicalCode::CanonicalCode(std::span<const HuffmanTable::Leaf> leaves) : leave
     }
 }
 
+DcLookup::Difference DcLookup::decode(uint32_t next_32_bits) const {
+    const HuffmanTable::Leaf leaf = code_.find(next_32_bits >> 16);
+    const int size = leaf.symbol;
+    if (leaf.length_bits == 0 || size > max_category_) return {0, 0};
+    const int n_bits = leaf.length_bits + size;
+    return {extend((next_32_bits >> (32 - n_bits)) & ((1u << size) - 1), size), n_bits};
+}
+
 uint32_t DcLookup::resolve(uint32_t index) const {
     uint32_t entry = kResolved;
-    const HuffmanTable::Leaf leaf = code_.find(index << (16 - kIndexBits));
-    const int size = leaf.symbol;
-    const int n_bits = leaf.length_bits + size;
-    if (leaf.length_bits > 0 && size <= max_category_ && n_bits <= kIndexBits) {
-        const uint32_t bits = (index >> (kIndexBits - n_bits)) & ((1u << size) - 1);
-        const auto value = static_cast<uint16_t>(extend(bits, size));
-        entry = uint32_t{value} << 16 | kResolved | static_cast<uint32_t>(n_bits);
+    const Difference difference = decode(index << (32 - kIndexBits));
+    if (difference.n_bits <= kIndexBits) {
+        const auto value = static_cast<uint16_t>(difference.value);
+        entry |= uint32_t{value} << 16 | static_cast<uint32_t>(difference.n_bits);
     }
     entries_[index].store(entry, std::memory_order_relaxed);
     return entry;

@@ -50,7 +50,8 @@ public:
         if (entry == 0) entry = resolve(index);
         return {static_cast<int16_t>(entry >> 16), static_cast<int>(entry & 0xFF)};
     }
-    const CanonicalCode& code() const { return code_; }
+    /// The difference at the head of 32 bits, of any length; n_bits = 0 where it is not legal.
+    Difference decode(uint32_t next_32_bits) const;
 
 private:
     static constexpr uint32_t kResolved = 0x100;

@@ -11,9 +11,18 @@ from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Generic, NoReturn, Self, TypeVar
 
+from .._files import read_file, read_stream
 from ..errors import CodecLMError, UsageError
 
-__all__ = ["Progress", "fail", "let_threads_sleep", "print_json", "printable", "progress"]
+__all__ = [
+    "Progress",
+    "fail",
+    "let_threads_sleep",
+    "print_json",
+    "printable",
+    "progress",
+    "read_input",
+]
 
 T = TypeVar("T")
 
@@ -38,6 +47,14 @@ def print_json(value: object) -> None:
 def printable(name: str) -> str:
     """A file name as it may stand in a line: line breaks and stray bytes become escapes."""
     return name if name.isprintable() else ascii(name)[1:-1]
+
+
+def read_input(path: str) -> tuple[bytes, str]:
+    """A file, or standard input for "-", and what to call it."""
+    if path == "-":
+        name = "standard input"
+        return read_stream(sys.stdin.buffer, name), name
+    return read_file(path), path
 
 
 def fail(message: str, *, exit_code: int = 2) -> NoReturn:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._files import MAX_FILE_BYTES, read_file, read_stream, write_file
+from .._files import MAX_FILE_BYTES, read_file, write_file
 from ..check import check
-from ._common import fail, print_json, printable
+from ._common import fail, print_json, printable, read_input
 
 if TYPE_CHECKING:
     from .._core import _Trace
@@ -47,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if not output.parent.is_dir():
         fail(f"there is no folder {output.parent} to write {output.name} into")
     tables = read_file(args.tables) if args.tables else None
-    name = "standard input" if args.prefix == "-" else args.prefix
-    prefix = read_stream(sys.stdin.buffer, name) if args.prefix == "-" else read_file(args.prefix)
+    prefix, name = read_input(args.prefix)
     abbreviated = args.abbreviated or tables is not None
 
     verdict = check(prefix, abbreviated=abbreviated, tables=tables)

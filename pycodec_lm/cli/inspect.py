@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._files import read_file, read_stream, write_file
-from ._common import fail, print_json, printable
+from .._files import read_file, write_file
+from ._common import fail, print_json, printable, read_input
 
 if TYPE_CHECKING:
     from ..inspect import Inspection
@@ -51,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.html and not Path(args.html).parent.is_dir():
         fail(f"there is no folder {printable(str(Path(args.html).parent))} to write the page into")
     outside = read_file(args.outside_tables) if args.outside_tables else None
-    name = "standard input" if args.file == "-" else args.file
-    data = read_stream(sys.stdin.buffer, name) if args.file == "-" else read_file(args.file)
+    data, name = read_input(args.file)
 
     abbreviated = args.abbreviated or outside is not None
     if args.html:

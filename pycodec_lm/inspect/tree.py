@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from ..jpeg_tables import zigzag_order
 from .model import Field, Inspection, Scan, Segment
 from .text import code_words, text_preview
 
@@ -13,11 +14,6 @@ __all__ = ["spent_html", "tree_html"]
 _MAX_FIELDS_OF_A_SEGMENT = 64
 _MAX_TABLES = 64
 _TEXT_BYTES = 200
-
-# Figure A.6: where the k-th coefficient of the zig-zag order lies, row by row.
-_ZIGZAG = sorted(
-    range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8)
-)
 
 
 def spent_html(inspection: Inspection) -> str:
@@ -125,7 +121,7 @@ def _fields_html(fields: tuple[Field, ...], with_tables: bool) -> Iterator[str]:
 def _matrix(field: Field) -> str:
     """A quantization table in rows and columns, not in the order of the file."""
     cells = [""] * 64
-    for place, value in zip(_ZIGZAG, field.values, strict=False):
+    for place, value in zip(zigzag_order(), field.values, strict=False):
         cells[place] = str(value)
     return f'<div class="matrix">{"".join(f"<span>{cell}</span>" for cell in cells)}</div>'
 
