@@ -30,7 +30,7 @@ __all__ = ["JpegGrammar", "recode_jpeg"]
 _SOI = b"\xff\xd8"
 _EOI = b"\xff\xd9"
 _SOF0, _DHT, _SOS, _DRI, _APP0 = 0xC0, 0xC4, 0xDA, 0xDD, 0xE0
-_PROCESSES = {"baseline": 0xC0, "extended": 0xC1}  # by SOF marker
+_PROCESSES = {"baseline": 0xC0, "extended": 0xC1, "progressive": 0xC2}  # by SOF marker
 _JFIF = b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
@@ -50,7 +50,7 @@ class JpegGrammar(_core.JpegGrammar):
         huffman_tables: {("dc" | "ac", 0 | 1): (code counts of 1..16 bits, values)}.
         restart_interval: MCUs between restart markers, 0 for none.
         process: "baseline" (SOF0) or "extended" (SOF1: four Huffman tables of a class and, unless
-            portable, samples of 12 bits); None for either.
+            portable, samples of 12 bits), "progressive" (SOF2); None for any.
         abbreviated: allow streams whose tables come from outside.
         tables: the outside tables, as a JPEG stream of tables alone.
 

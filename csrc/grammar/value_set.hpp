@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,6 +19,13 @@ public:
     constexpr ValueSet() = default;
     constexpr ValueSet(uint32_t first, uint32_t last) { add(first, last); }
     static constexpr ValueSet only(uint32_t value) { return {value, value}; }
+
+    /// The values i below 64 whose bit i is set.
+    static constexpr ValueSet of_bits(uint64_t bits) {
+        ValueSet set;
+        set.bits_ = bits;
+        return set;
+    }
 
     /// offset + every sum of one or more numbers, each `small` or 2 * small - 1 (the sizes of the
     /// two kinds of quantization table). Counting the larger as two, n smalls make the range
@@ -53,7 +61,7 @@ public:
     constexpr bool contains(uint32_t value) const { return any_in(value, value); }
 
     constexpr bool any_in(uint32_t first, uint32_t last) const {
-        if (small_ != 0) return lowest_in(first, last).has_value();
+        if (small_ != 0 || bits_ != 0) return lowest_in(first, last).has_value();
         for (size_t i = 0; i < n_ranges_; ++i) {
             if (ranges_[i].first <= last && first <= ranges_[i].last &&
                 ranges_[i].first <= ranges_[i].last) {
@@ -66,6 +74,7 @@ public:
     /// The smallest member of first..last.
     constexpr std::optional<uint32_t> lowest_in(uint32_t first, uint32_t last) const {
         if (small_ != 0) return lowest_sum_in(first, last);
+        if (bits_ != 0) return lowest_bit_in(first, last);
         std::optional<uint32_t> lowest;
         for (size_t i = 0; i < n_ranges_; ++i) {
             const uint32_t from = ranges_[i].first > first ? ranges_[i].first : first;
@@ -85,9 +94,17 @@ private:
         return lowest;
     }
 
+    constexpr std::optional<uint32_t> lowest_bit_in(uint32_t first, uint32_t last) const {
+        if (first > 63) return std::nullopt;
+        const auto lowest = static_cast<uint32_t>(std::countr_zero(bits_ >> first << first));
+        if (lowest > 63 || lowest > last) return std::nullopt;
+        return lowest;
+    }
+
     std::array<Range, 10> ranges_{};
     size_t n_ranges_ = 0;
-    uint32_t small_ = 0;  // 0: a list of ranges
+    uint64_t bits_ = 0;   // not 0: these, and no ranges
+    uint32_t small_ = 0;  // not 0: sums, and no ranges
     uint32_t offset_ = 0;
 };
 

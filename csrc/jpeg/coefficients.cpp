@@ -35,6 +35,7 @@ public:
             const ScanComponent& c = plan.component(i);
             if (planes_.size() <= c.frame_index) planes_.resize(c.frame_index + size_t{1});
             CoefficientPlane& plane = planes_[c.frame_index];
+            if (!plane.values.empty()) continue;  // a later scan of a progressive picture
             plane.blocks_wide = plan.mcus_wide() * c.horizontal_blocks;
             plane.blocks_high = plan.n_mcus() / plan.mcus_wide() * c.vertical_blocks;
             const size_t n_values = size_t{plane.blocks_wide} * plane.blocks_high * kBlockSize;
@@ -44,21 +45,36 @@ public:
         }
     }
     void dc(const ScanPlan& plan, int block, uint32_t mcu, uint8_t, int value) override {
-        put(plan, block, mcu, 0, value);
+        if (int16_t* place = find(plan, block, mcu, 0)) *place = shifted(plan, value);
     }
     void ac(const ScanPlan& plan, int block, uint32_t mcu, int k, uint8_t, int value) override {
-        if (value != 0) put(plan, block, mcu, k, value);
+        if (value == 0) return;
+        if (int16_t* place = find(plan, block, mcu, k)) *place = shifted(plan, value);
+    }
+    void correction(const ScanPlan& plan, int block, uint32_t mcu, int k, bool bit) override {
+        int16_t* place = find(plan, block, mcu, k);
+        if (place == nullptr || !bit) return;
+        // G.1.2.3: AC coefficients grow away from 0; a DC coefficient is shifted as a two's
+        // complement.
+        const int step = k > 0 && *place < 0 ? -1 : 1;
+        *place = static_cast<int16_t>(*place + shifted(plan, step));
     }
     bool is_too_large() const { return n_bytes_ > max_bytes_; }
 
 private:
-    void put(const ScanPlan& plan, int block, uint32_t mcu, int k, int value) {
-        if (is_too_large()) return;
+    static int16_t shifted(const ScanPlan& plan, int value) {
+        return static_cast<int16_t>(value * (1 << plan.parameters().al));
+    }
+
+    /// Null outside the plane: interleaved scans code more blocks than others do.
+    int16_t* find(const ScanPlan& plan, int block, uint32_t mcu, int k) {
+        if (is_too_large()) return nullptr;
         const ScanComponent& c = plan.component(plan.component_of_block(block));
         CoefficientPlane& plane = planes_[c.frame_index];
         const BlockPlace place = place_of(plan, block, mcu);
+        if (place.column >= plane.blocks_wide || place.row >= plane.blocks_high) return nullptr;
         const size_t at = size_t{place.row} * plane.blocks_wide + place.column;
-        plane.values[at * kBlockSize + static_cast<size_t>(k)] = static_cast<int16_t>(value);
+        return &plane.values[at * kBlockSize + static_cast<size_t>(k)];
     }
 
     std::vector<CoefficientPlane>& planes_;
@@ -77,6 +93,7 @@ public:
     void ac(const ScanPlan& plan, int block, uint32_t, int, uint8_t symbol, int) override {
         ++counts_[1][plan.component(plan.component_of_block(block)).ac_slot][symbol];
     }
+    void correction(const ScanPlan&, int, uint32_t, int, bool) override {}
 
 private:
     SymbolCounts& counts_;
@@ -98,7 +115,11 @@ class Transcriber : public ScanObserver {
 public:
     explicit Transcriber(JpegWriter& writer) : writer_(writer) {}
 
-    void begin_scan(const ScanPlan&) override {}
+    void begin_scan(const ScanPlan& plan) override {
+        if (plan.kind() == ScanKind::kSequential || !status_) return;
+        status_ = {.code = Code::kNotInGrammar, .element = Element::kSs};
+    }
+    void correction(const ScanPlan&, int, uint32_t, int, bool) override {}
     void dc(const ScanPlan&, int, uint32_t, uint8_t, int value) override {
         writer_.write_forced();
         if (!expects(Element::kDcCode)) return;

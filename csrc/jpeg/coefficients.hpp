@@ -11,7 +11,7 @@
 
 namespace pycodec_lm::jpeg {
 
-/// The blocks of one component as its scan coded them, blocks that only fill MCUs included.
+/// The blocks of one component as its (first) scan coded them, blocks that only fill MCUs included.
 struct CoefficientPlane {
     uint32_t blocks_wide = 0;
     uint32_t blocks_high = 0;
@@ -33,7 +33,7 @@ Status count_symbols(
 );
 
 /// The same coefficients under another grammar that pins its header: other Huffman tables, other
-/// restart intervals. Scans and their components must agree.
+/// restart intervals. Scans and their components must agree, and be sequential.
 Status transcode(
     std::shared_ptr<const JpegGrammar> from, const uint8_t* data, size_t n_bytes,
     std::shared_ptr<const JpegGrammar> to, std::vector<uint8_t>& out

@@ -72,7 +72,8 @@ int JpegCursor::take_bits(unsigned bits, int n_bits) {
     const int n_left = n_missing - n;
     const uint32_t value = (p.partial << n) | (bits >> (n_bits - n));
     const uint32_t first = value << n_left;
-    if (p.at != Element::kAcBits && !legal().any_in(first, first | ((1u << n_left) - 1))) return 0;
+    const bool is_free = p.at == Element::kAcBits || p.at == Element::kCorrectionBit;
+    if (!is_free && !legal().any_in(first, first | ((1u << n_left) - 1))) return 0;
     p.bit = static_cast<uint8_t>((p.bit + n) & 7);
     if (n_left > 0) {
         p.partial = value;

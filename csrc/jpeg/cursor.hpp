@@ -20,6 +20,7 @@
 #include "jpeg/grammar.hpp"
 #include "jpeg/header.hpp"
 #include "jpeg/scan_plan.hpp"
+#include "jpeg/scan_script.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -28,12 +29,15 @@ class ScanObserver {
 public:
     virtual ~ScanObserver() = default;
     virtual void begin_scan(const ScanPlan& plan) = 0;
-    /// The coefficient itself, not its difference.
+    /// The coefficient itself, not its difference. Values are as they are coded, shifted by Al.
     virtual void dc(const ScanPlan& plan, int block, uint32_t mcu, uint8_t category, int value) = 0;
-    /// An AC symbol at coefficient k, with the value it codes (0 for EOB and ZRL).
+    /// An AC symbol at coefficient k, with the value it codes (0 for EOB, EOBn and ZRL); in a
+    /// refinement, k of a symbol with a value is where that stands.
     virtual void ac(
         const ScanPlan& plan, int block, uint32_t mcu, int k, uint8_t symbol, int value
     ) = 0;
+    /// The next bit of a coefficient, in a refinement: of one that is not 0, for AC coefficients.
+    virtual void correction(const ScanPlan& plan, int block, uint32_t mcu, int k, bool bit) = 0;
 };
 
 /// How a field is spelled in bits.
@@ -128,6 +132,7 @@ private:
         uint8_t bit = 0;        // 0..7: bits of the current byte taken
         bool stuffing_due = false;
         bool in_scan = false;      // between SOS and the marker after the last interval
+        bool in_band = false;      // the scan codes a band of AC coefficients
         bool restart_due = false;  // RSTm comes next
         uint8_t marker = 0;        // the segment
         uint16_t pinned_chunk = 0;
@@ -149,6 +154,16 @@ private:
         uint8_t k = 0;      // next coefficient
         uint8_t symbol = 0;
         uint8_t restart_number = 0;
+        // Inside a scan that codes a band.
+        uint8_t zeros_to_pass = 0;        // of the run of a symbol
+        bool is_negative = false;         // the coefficient of the symbol
+        bool keeps_history = true;        // no refinement can follow the bits of a FarWalker
+        uint16_t end_of_band_run = 0;     // blocks, this one included
+        uint32_t tail_blocks = 0;         // the last of the interval that need no end of band
+        uint32_t history_index = 0;       // in the plan's history, of this block or a later one
+        uint64_t known_coefficients = 0;  // of this block, before the scan; bit k
+        uint64_t new_coefficients = 0;
+        HistoryLog history_log;  // of the scan, up to this block
         Predictors predictors{};
         // A Walker's: predictors are differences from an unknown start, and have been between
         // these.
@@ -161,6 +176,7 @@ private:
     struct Segment {
         Frame frame;
         std::array<ScanComponent, kMaxComponents> scan_components;
+        ScanParameters scan;
         std::array<uint8_t, 16> bits{};
         std::array<uint8_t, 256> values{};
     };
@@ -175,14 +191,37 @@ private:
     void expect(Element element);
     void expect_marker();
     void end_huffman_table();
+    void end_history();
     void begin_scan();
     // entropy_coded.cpp
     int take_code_bits(unsigned bits, int n_bits);
     void take_symbol(uint8_t symbol);
     void take_amplitude(uint32_t value);
+    void begin_interval();
     void begin_block();
+    void take_dc_bit(uint32_t bit);
     void end_block();
     void end_interval();
+    template <class IsOpen>
+    int take_code(unsigned bits, int n_bits, const IsOpen& is_open);
+    // progressive.cpp
+    void begin_band_interval();
+    void begin_band_block();
+    void end_band_block();
+    void skip_blocks(uint32_t n);
+    uint32_t n_blocks_without_corrections();
+    int band_left() const;
+    bool can_leave_blocks(uint32_t n) const;
+    BandTable::Way band_way() const;
+    ValueSet legal_run_bits(int n) const;
+    uint16_t legal_runs() const;
+    bool is_legal_in_band(uint8_t symbol) const;
+    void take_band_symbol(uint8_t symbol);
+    void take_run_bits(uint32_t value);
+    void take_band_amplitude(uint32_t bits);
+    void pass_coefficients();
+    void take_correction_bit(uint32_t bit);
+    Status reject_band_symbol(uint8_t symbol) const;
     // header_fast.cpp
     size_t take_quantization_table(const uint8_t* data, size_t n_bytes);
     size_t take_huffman_table(const uint8_t* data, size_t n_bytes);
@@ -194,11 +233,14 @@ private:
     bool is_portable_after_scan() const;
     ValueSet legal_component_identifiers() const;
     ValueSet legal_sampling(bool horizontal) const;
-    ValueSet legal_scan_components() const;
-    ValueSet legal_table_slots(TableClass table_class) const;
+    ScanChoice scan_choice() const;
+    ValueSet legal_scan_lengths() const;
+    ValueSet legal_scan_field() const;
+    Status why_not_scan_field(uint32_t value, Status status) const;
     ValueSet legal_dc_bits() const;
     uint32_t smallest_table_bytes() const;
     bool is_scan_possible() const;
+    bool is_component_possible(int component) const;
     Code reject_marker(uint32_t code) const;
     Status reject_bit(bool bit) const;
     // ending.cpp
@@ -209,6 +251,11 @@ private:
     uint64_t skip_run();
     uint64_t bytes_from_marker() const;
     uint64_t scan_ending_bytes() const;
+    uint64_t band_scan_ending_bytes() const;
+    bool skip_band_step(class EndingBits& bits);
+    size_t cheapest_leaf() const;
+    size_t cheapest_band_leaf() const;
+    uint32_t preferred_run_bits() const;
     uint64_t bytes_after_scan() const;
     // shared_masks.cpp
     void add_place(class Packer& low, class Packer& high) const;

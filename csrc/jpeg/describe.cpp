@@ -18,6 +18,9 @@ enum Kind : int16_t {
     kMarkerField = 6,
     kStuffingField = 7,
     kEndOfFile = 8,
+    kDcBitField = 9,
+    kEobBitsField = 10,
+    kCorrectionBitField = 11,
 };
 
 constexpr int kMaxPlace = 63;
@@ -44,6 +47,15 @@ Annotation JpegCursor::annotation() const {
         case Element::kAcBits:
             a[0] = kAcBitsField;
             break;
+        case Element::kDcBit:
+            a[0] = kDcBitField;
+            break;
+        case Element::kEobBits:
+            a[0] = kEobBitsField;
+            break;
+        case Element::kCorrectionBit:
+            a[0] = kCorrectionBitField;
+            break;
         case Element::kPadding:
             a[0] = kPaddingField;
             break;
@@ -67,7 +79,7 @@ Annotation JpegCursor::annotation() const {
         }
     }
     a[6] = p.n_partial;
-    if (p.at == Element::kDcBits || p.at == Element::kAcBits) {
+    if (p.at == Element::kDcBits || p.at == Element::kAcBits || p.at == Element::kEobBits) {
         a[7] = static_cast<int16_t>(
             16 * std::min(field_bits(), 15) + static_cast<int>(p.partial & 15)
         );

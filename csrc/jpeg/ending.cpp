@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "jpeg/band_ending.hpp"
 #include "jpeg/cursor.hpp"
 #include "jpeg/markers.hpp"
 
@@ -40,18 +41,21 @@ uint32_t JpegCursor::preferred_value() const {
             }
             return 0;
         case Element::kLh: {  // one table of one code
-            const auto& tables = grammar_->huffman[h.has_usable_table(TableClass::kDc) ? 1 : 0];
+            const auto& tables =
+                grammar_->huffman[ScanScript(h).has_usable_table(TableClass::kDc) ? 1 : 0];
             for (const auto& table : tables) {
                 if (table) return static_cast<uint32_t>(19 + table->leaves().size());
             }
             return 20;
         }
         case Element::kTc:
-            return h.has_usable_table(TableClass::kDc) ? 1 : 0;
+            return ScanScript(h).has_usable_table(TableClass::kDc) ? 1 : 0;
         case Element::kLi:  // one code of one bit: category 0, or end of block
             return p.index == 0 ? 1 : 0;
         case Element::kDcBits:
             return plan().cheapest_dc_bits(p.symbol, predictor());
+        case Element::kEobBits:
+            return preferred_run_bits();
         default:
             return 0;
     }
@@ -69,8 +73,9 @@ uint8_t JpegCursor::preferred_marker() const {
     for (int i = 0; i < h.frame.n_components; ++i) {
         if (!h.is_coded(i) && !h.is_ready(i)) return marker::kDqt;
     }
-    if (!h.has_usable_table(TableClass::kDc) || !h.has_usable_table(TableClass::kAc))
-        return marker::kDht;
+    const ScanScript script(h);
+    if (!script.has_usable_table(TableClass::kDc)) return marker::kDht;
+    if (!h.frame.is_progressive() && !script.has_usable_table(TableClass::kAc)) return marker::kDht;
     return legal_markers().contains(marker::kSos) ? marker::kSos : marker::kDri;
 }
 
@@ -80,8 +85,7 @@ JpegCursor::Bits JpegCursor::ending_field() const {
         case Spelling::kPadding:
             return {(1u << (8 - p.bit)) - 1, 8 - p.bit};
         case Spelling::kHuffman: {
-            const HuffmanTable& table = huffman_table();
-            const auto& leaf = table.leaf(table.cheapest_leaf(p.node, p.k));
+            const auto& leaf = huffman_table().leaf(cheapest_leaf());
             const int n = leaf.length_bits - p.n_partial;
             return {leaf.code & ((1u << n) - 1), n};
         }
@@ -90,6 +94,12 @@ JpegCursor::Bits JpegCursor::ending_field() const {
     }
     const int n = field_bits() - p.n_partial;
     return {ending_value() & ((1u << n) - 1), n};
+}
+
+/// Of a code: the leaf that the ending goes to.
+size_t JpegCursor::cheapest_leaf() const {
+    if (position_.in_band) return cheapest_band_leaf();
+    return huffman_table().cheapest_leaf(position_.node, position_.k);
 }
 
 /// Of a number: the value that the ending gives it.
@@ -170,8 +180,9 @@ uint64_t JpegCursor::skip_run() {
             // A long DHT segment ends in table after table of one code in AC slot 0; once such a
             // one is there, more of them change nothing.
             const HuffmanTable* last = header_->tables.find(TableClass::kAc, 0);
-            if (grammar_->fixes_huffman() || !header_->has_usable_table(TableClass::kDc) ||
-                last == nullptr || last->leaves().size() != 1 || last->leaf(0).length_bits != 1 ||
+            if (grammar_->fixes_huffman() ||
+                !ScanScript(*header_).has_usable_table(TableClass::kDc) || last == nullptr ||
+                last->leaves().size() != 1 || last->leaf(0).length_bits != 1 ||
                 last->leaf(0).symbol != kEndOfBlock || p.segment_left < 3 * kSmallTableBytes) {
                 return 0;
             }
@@ -253,6 +264,7 @@ uint64_t JpegCursor::bytes_after_scan() const {
 
 /// From a byte boundary inside an interval to the end of the file.
 uint64_t JpegCursor::scan_ending_bytes() const {
+    if (position_.in_band) return band_scan_ending_bytes();
     const ScanPlan& plan = this->plan();
     JpegCursor cursor = *this;
     BytePhase phase;
@@ -295,9 +307,11 @@ uint64_t JpegCursor::ending_bound(uint64_t n_bytes) const {
         const bool is_known = n_bytes == 0 || (in_text && p.segment_left >= n_bytes);
         return is_known ? bytes_to_complete() : kUnknown;
     }
+    // What refinements take hangs on what came before them.
+    if (p.in_band) return n_bytes == 0 ? bytes_to_complete() : kUnknown;
     const ScanPlan& plan = this->plan();
     // After the scan the header may ask for anything, unless only EOI is left or all is pinned.
-    const bool free_after = !header_->is_fully_coded() && !grammar_->is_pinned();
+    const bool free_after = !header_->is_finished() && !grammar_->is_pinned();
     const uint64_t least_left_bytes =
         uint64_t{plan.n_mcus() - p.mcu} * plan.cheapest_mcu_bits() / 8;
     if (free_after && least_left_bytes < n_bytes + plan.max_mcu_bits() / 8 + 1) return kUnknown;

@@ -1,4 +1,5 @@
-// Entropy-coded data of sequential scans, bit by bit: T.81 F.2.2 and, for intervals, B.2.1.
+// Entropy-coded data, bit by bit: of sequential scans, T.81 F.2.2, of DC coefficients in
+// progressive ones, G.1.2.1, and intervals, B.2.1. Bands are in progressive.cpp.
 #include <algorithm>
 
 #include "jpeg/cursor.hpp"
@@ -14,8 +15,13 @@ int JpegCursor::predictor() const {
     return position_.predictors[static_cast<size_t>(plan().component_of_block(position_.block))];
 }
 
+void JpegCursor::begin_interval() {
+    if (position_.in_band) return begin_band_interval();
+    begin_block();
+}
+
 void JpegCursor::begin_block() {
-    position_.at = Element::kDcCode;
+    position_.at = plan().kind() == ScanKind::kDcRefinement ? Element::kDcBit : Element::kDcCode;
     position_.k = 0;
     position_.node = 0;
 }
@@ -23,15 +29,33 @@ void JpegCursor::begin_block() {
 /// T.81 F.2.2.3, Figure F.16: as many of the low `n_bits` bits of `bits` as belong to the code and
 /// go on to a legal symbol; returns how many.
 int JpegCursor::take_code_bits(unsigned bits, int n_bits) {
+    if (position_.in_band) {
+        const BandTable& band = plan().band();
+        const BandTable::Way way = band_way();
+        const int n_left = band_left();
+        const uint16_t runs = legal_runs();
+        return take_code(bits, n_bits, [&](uint16_t index) {
+            const BandTable::Node& node = band.node(index);
+            return ((node.legal[way] >> n_left) & 1) != 0 || (node.runs & runs) != 0;
+        });
+    }
+    const HuffmanTable& table = huffman_table();
+    const int k = position_.k;
+    return take_code(bits, n_bits, [&](uint16_t index) {
+        return ((table.node(index).legal >> k) & 1) != 0;
+    });
+}
+
+template <class IsOpen>
+int JpegCursor::take_code(unsigned bits, int n_bits, const IsOpen& is_open) {
     Position& p = position_;
     const HuffmanTable& table = huffman_table();
     uint16_t index = p.node;
     int n = 0;
     while (n < n_bits) {
         const uint16_t child = table.node(index).child[(bits >> (n_bits - 1 - n)) & 1];
-        if (child == HuffmanTable::kNoNode) break;
+        if (child == HuffmanTable::kNoNode || !is_open(child)) break;
         const HuffmanTable::Node& node = table.node(child);
-        if (((node.legal >> p.k) & 1) == 0) break;
         index = child;
         ++n;
         if (!node.is_leaf) continue;
@@ -51,6 +75,7 @@ int JpegCursor::take_code_bits(unsigned bits, int n_bits) {
 
 void JpegCursor::take_symbol(uint8_t symbol) {
     Position& p = position_;
+    if (position_.in_band) return take_band_symbol(symbol);
     p.symbol = symbol;
     if (p.at == Element::kDcCode) {
         if (symbol == 0) return take_amplitude(0);
@@ -67,6 +92,7 @@ void JpegCursor::take_symbol(uint8_t symbol) {
 
 /// T.81 F.2.2.1 (EXTEND, Figure F.12) and F.2.2.2.
 void JpegCursor::take_amplitude(uint32_t bits) {
+    if (position_.in_band) return take_band_amplitude(bits);
     Position& p = position_;
     const bool is_dc = p.k == 0;
     const int size = is_dc ? p.symbol : size_of(p.symbol);
@@ -83,8 +109,16 @@ void JpegCursor::take_amplitude(uint32_t bits) {
     } else if (observer_ != nullptr) {
         observer_->ac(plan(), p.block, p.mcu, p.k, p.symbol, value);
     }
-    if (++p.k == kBlockSize) return end_block();
+    if (++p.k == kBlockSize || plan().kind() == ScanKind::kDcFirst) return end_block();
     expect(Element::kAcCode);
+}
+
+/// T.81 G.1.2.1: the next bit of a DC coefficient.
+void JpegCursor::take_dc_bit(uint32_t bit) {
+    if (observer_ != nullptr) {
+        observer_->correction(plan(), position_.block, position_.mcu, 0, bit != 0);
+    }
+    end_block();
 }
 
 void JpegCursor::end_block() {
@@ -103,6 +137,7 @@ void JpegCursor::end_interval() {
     p.restart_due = p.mcu < plan().n_mcus();
     if (!p.restart_due) {
         p.in_scan = false;
+        p.in_band = false;
         ++p.pinned_chunk;
         p.pinned_index = 0;
     }
@@ -151,6 +186,7 @@ Status JpegCursor::reject_bit(bool bit) const {
         status.limit = limit;
         return status;
     };
+    if (position_.in_band) return reject_band_symbol(symbol);
     const SampleLimits& limits = plan().limits();
     if (p.k == 0) return because(Code::kDcCategory, symbol, limits.max_dc_category);
     if (size_of(symbol) > limits.max_ac_size) {

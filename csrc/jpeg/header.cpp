@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <vector>
 
 #include "jpeg/scan_plan.hpp"
 
@@ -29,6 +28,18 @@ int Frame::max_vertical_sampling() const {
     return most;
 }
 
+uint32_t Frame::blocks_wide(int component) const {
+    const Component& c = components[static_cast<size_t>(component)];
+    const auto h_max = static_cast<uint32_t>(max_horizontal_sampling());
+    return divide_up(divide_up(width_px * uint32_t{c.horizontal_sampling}, h_max), kBlockSide);
+}
+
+uint32_t Frame::blocks_high(int component) const {
+    const Component& c = components[static_cast<size_t>(component)];
+    const auto v_max = static_cast<uint32_t>(max_vertical_sampling());
+    return divide_up(divide_up(height_px * uint32_t{c.vertical_sampling}, v_max), kBlockSide);
+}
+
 bool Header::is_ready(int component) const {
     const Component& c = frame.components[static_cast<size_t>(component)];
     // B.2.4.1: quantization tables of 16 bits are for 12-bit samples.
@@ -37,32 +48,24 @@ bool Header::is_ready(int component) const {
            table_bits <= (frame.precision_bits == 8 ? 8 : 16);
 }
 
-bool Header::can_code(int n, int first, int n_blocks, bool interleaved) const {
-    std::vector<int> sizes;
-    for (int i = first; i < frame.n_components; ++i) {
-        if (is_ready(i)) sizes.push_back(frame.components[static_cast<size_t>(i)].blocks_in_mcu());
-    }
-    if (static_cast<int>(sizes.size()) < n) return false;
-    if (!interleaved) return true;
-    std::sort(sizes.begin(), sizes.end());
-    for (int i = 0; i < n; ++i) n_blocks += sizes[static_cast<size_t>(i)];
-    return n_blocks <= kMaxBlocksInMcu;
-}
-
 uint64_t Header::bytes_from_marker(const std::function<uint64_t()>& compute) const {
     return bytes_from_marker_.get(compute);
 }
 
-bool Header::is_usable(TableClass table_class, int slot) const {
-    const HuffmanTable* table = tables.find(table_class, slot);
-    return table != nullptr && table->at_precision(frame.precision_bits).is_usable();
+bool Header::is_fully_coded() const {
+    if (!frame.is_present()) return false;
+    for (int i = 0; i < frame.n_components; ++i) {
+        if (!is_coded(i)) return false;
+    }
+    return true;
 }
 
-bool Header::has_usable_table(TableClass table_class) const {
-    for (int slot = 0; slot < frame.n_huffman_slots(); ++slot) {
-        if (is_usable(table_class, slot)) return true;
-    }
-    return false;
+bool Header::is_finished() const {
+    if (!is_fully_coded()) return false;
+    if (!frame.is_progressive()) return true;
+    constexpr std::array<uint8_t, kBlockSize> kExact{};
+    const auto end = accuracy.begin() + frame.n_components;
+    return std::all_of(accuracy.begin(), end, [&](const auto& of) { return of == kExact; });
 }
 
 }  // namespace pycodec_lm::jpeg

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 
+#include "jpeg/coefficient_history.hpp"
 #include "jpeg/huffman_table.hpp"
 #include "jpeg/markers.hpp"
 
@@ -15,9 +16,12 @@ namespace pycodec_lm::jpeg {
 
 class ScanPlan;
 
+constexpr uint32_t divide_up(uint32_t value, uint32_t by) { return (value + by - 1) / by; }
+
 inline constexpr int kMaxComponents = 4;
 inline constexpr int kTableSlots = 4;
 inline constexpr int kBaselineHuffmanSlots = 2;
+inline constexpr uint8_t kNotCoded = 0xFF;  // in Header::accuracy
 
 /// T.81 B.2.2: one row of the frame header.
 struct Component {
@@ -39,12 +43,16 @@ struct Frame {
     std::array<Component, kMaxComponents> components{};
 
     bool is_present() const { return width_px != 0; }
+    bool is_progressive() const { return sof == marker::kSof2; }
     /// Slots for Huffman tables of a class; before the frame header, what any frame could have.
     int n_huffman_slots() const {
         return is_present() && sof == marker::kSof0 ? kBaselineHuffmanSlots : kTableSlots;
     }
     int max_horizontal_sampling() const;
     int max_vertical_sampling() const;
+    /// Blocks of a component, those left out that only fill MCUs (A.2.4).
+    uint32_t blocks_wide(int component) const;
+    uint32_t blocks_high(int component) const;
 };
 
 struct Tables {
@@ -99,22 +107,27 @@ struct Header {
     Tables tables;
     Frame frame;
     uint16_t restart_interval_mcus = 0;  // Ri
-    uint8_t coded_components = 0;        // bit i: component i has had its scan
-    uint8_t n_scans = 0;
+    uint16_t n_scans = 0;
     std::shared_ptr<const ScanPlan> scan;  // the scan that began last
+    /// Al of the last scan that coded a coefficient, [component][k]: T.81 G.1.1.1.2. A sequential
+    /// scan codes all of a component with Al = 0.
+    std::array<std::array<uint8_t, kBlockSize>, kMaxComponents> accuracy;
+    /// Of progressive frames; none where a component has no AC coefficient yet.
+    std::array<std::shared_ptr<const CoefficientHistory>, kMaxComponents> histories;
 
-    bool is_coded(int component) const { return (coded_components >> component) & 1; }
-    bool is_fully_coded() const {
-        return frame.is_present() && coded_components == (1u << frame.n_components) - 1;
+    Header() {
+        for (auto& of_component : accuracy) of_component.fill(kNotCoded);
     }
+
+    bool is_coded(int component) const {
+        return accuracy[static_cast<size_t>(component)][0] != kNotCoded;
+    }
+    /// The picture may end: each component has had its (DC) scan.
+    bool is_fully_coded() const;
+    /// Nothing is left that a scan could code.
+    bool is_finished() const;
     /// The component has its quantization table and has not been coded.
     bool is_ready(int component) const;
-    /// A scan may code `n` more components from index `first` on, with `n_blocks` blocks in its MCU
-    /// so far. A scan of one component has MCUs of one block (A.2.2), others at most 10 (B.2.3).
-    bool can_code(int n, int first, int n_blocks, bool interleaved) const;
-    /// The table lets a scan of this frame code a block.
-    bool is_usable(TableClass table_class, int slot) const;
-    bool has_usable_table(TableClass table_class) const;
 
     /// Bytes of the shortest known ending from where a marker is due; `compute` is called the first
     /// time only.

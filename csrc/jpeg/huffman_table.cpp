@@ -12,9 +12,9 @@ namespace pycodec_lm::jpeg {
 
 HuffmanTable::HuffmanTable(
     TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values,
-    int precision_bits
+    const SampleLimits& limits
 )
-    : class_(table_class), limits_(limits_of(precision_bits)) {
+    : class_(table_class), limits_(limits) {
     std::copy(bits.begin(), bits.end(), bits_.begin());
     assign_codes(values);
     find_cheapest_endings();
@@ -31,12 +31,14 @@ HuffmanTable::~HuffmanTable() = default;
 
 const HuffmanTable& HuffmanTable::at_precision(int precision_bits) const {
     if (precision_bits == 8) return *this;
-    std::call_once(twelve_bit_once_, [this] {
-        std::vector<uint8_t> values;
-        for (const Leaf& leaf : leaves_) values.push_back(leaf.symbol);
-        twelve_bit_ = std::make_unique<const HuffmanTable>(class_, bits_, values, 12);
-    });
+    std::call_once(twelve_bit_once_, [this] { twelve_bit_ = with_limits(limits_of(12)); });
     return *twelve_bit_;
+}
+
+std::shared_ptr<const HuffmanTable> HuffmanTable::with_limits(const SampleLimits& limits) const {
+    std::vector<uint8_t> values;
+    for (const Leaf& leaf : leaves_) values.push_back(leaf.symbol);
+    return std::make_shared<const HuffmanTable>(class_, bits_, values, limits);
 }
 
 namespace {
@@ -116,6 +118,12 @@ HuffmanTable::Leaf HuffmanTable::find(uint8_t symbol) const {
         if (leaf.symbol == symbol) return leaf;
     }
     return {};
+}
+
+uint32_t HuffmanTable::least_dc_category() const {
+    uint32_t least = kNever;
+    for (const Leaf& leaf : leaves_) least = std::min<uint32_t>(least, leaf.symbol);
+    return least;
 }
 
 int HuffmanTable::next_coefficient(uint8_t symbol, int k) {

@@ -1,6 +1,7 @@
 // Huffman tables: T.81 B.2.4.2 (how a stream gives them) and Annex C (how codes follow).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -14,6 +15,7 @@ namespace pycodec_lm::jpeg {
 enum class TableClass : uint8_t { kDc = 0, kAc = 1 };  // Tc
 
 inline constexpr int kBlockSize = 64;
+inline constexpr uint32_t kBlockSide = 8;
 inline constexpr int kMaxDcSymbol = 15;  // a larger one is refused in the DHT
 inline constexpr uint8_t kEndOfBlock = 0x00;
 inline constexpr uint8_t kZeroRunLength = 0xF0;
@@ -27,7 +29,8 @@ constexpr int extend(uint32_t bits, int size) {
     return size == 0 || value >> (size - 1) != 0 ? value : value - (1 << size) + 1;
 }
 
-/// What the precision of samples lets quantised coefficients be: T.81 Tables F.1, F.2, F.6, F.7.
+/// What the precision of samples lets quantised coefficients be: T.81 Tables F.1, F.2, F.6, F.7;
+/// in progressive scans with a point transform by Al, G.1.2.1.
 struct SampleLimits {
     int max_dc_category;
     int max_ac_size;
@@ -35,9 +38,14 @@ struct SampleLimits {
     int max_dc;
 };
 
-constexpr SampleLimits limits_of(int precision_bits) {
-    if (precision_bits == 12) return {15, 14, -16384, 16383};
-    return {11, 10, -1024, 1023};
+constexpr SampleLimits limits_of(int precision_bits, int al = 0) {
+    const bool twelve = precision_bits == 12;
+    return {
+        .max_dc_category = std::max(1, (twelve ? 15 : 11) - al),
+        .max_ac_size = std::max(0, (twelve ? 14 : 10) - al),
+        .min_dc = (twelve ? -16384 : -1024) >> al,
+        .max_dc = (twelve ? 16383 : 1023) >> al,
+    };
 }
 
 class AcLookup;
@@ -69,12 +77,14 @@ public:
     /// overfull; the DHT reader has seen to that.
     HuffmanTable(
         TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values,
-        int precision_bits = 8
+        const SampleLimits& limits = limits_of(8)
     );
     ~HuffmanTable();
 
     /// The same codes for samples of another precision; a part of this table.
     const HuffmanTable& at_precision(int precision_bits) const;
+    /// The same codes with other limits; a table of its own.
+    std::shared_ptr<const HuffmanTable> with_limits(const SampleLimits& limits) const;
 
     /// The table with these codes, which all streams of the program share while it is in use or
     /// was so lately. Safe to call from many threads.
@@ -85,6 +95,7 @@ public:
     TableClass table_class() const { return class_; }
     const SampleLimits& limits() const { return limits_; }
     const Node& node(uint16_t index) const { return nodes_[index]; }
+    size_t n_nodes() const { return nodes_.size(); }
     const Leaf& leaf(size_t index) const { return leaves_[index]; }
     std::span<const Leaf> leaves() const { return leaves_; }
     const std::array<uint8_t, 16>& bits() const { return bits_; }
@@ -106,6 +117,9 @@ public:
     /// The cheapest way on from k among the leaves below a node: the leaf with the fewest bits to
     /// the end of the block, the first of equals. Call it only where the node's legal bit k is set.
     size_t cheapest_leaf(uint16_t node, int k) const;
+
+    /// The smallest category of a DC table; kNever where it has none.
+    uint32_t least_dc_category() const;
 
     /// A block can be coded with this table at all.
     bool is_usable() const { return bits_to_finish(class_ == TableClass::kDc ? 0 : 1) != kNever; }
@@ -142,7 +156,7 @@ private:
     std::unique_ptr<const DcLookup> dc_lookup_;
     std::unique_ptr<const AcLookup> ac_lookup_;
     mutable std::once_flag twelve_bit_once_;
-    mutable std::unique_ptr<const HuffmanTable> twelve_bit_;
+    mutable std::shared_ptr<const HuffmanTable> twelve_bit_;
 };
 
 }  // namespace pycodec_lm::jpeg

@@ -5,6 +5,7 @@
 
 #include "jpeg/cursor.hpp"
 #include "jpeg/markers.hpp"
+#include "jpeg/scan_script.hpp"
 
 namespace pycodec_lm::jpeg {
 namespace {
@@ -75,6 +76,11 @@ int JpegCursor::field_bits() const {
             return position_.symbol;
         case Element::kAcBits:
             return size_of(position_.symbol);
+        case Element::kEobBits:
+            return run_of(position_.symbol);
+        case Element::kDcBit:
+        case Element::kCorrectionBit:
+            return 1;
         default:
             return 8;
     }
@@ -90,8 +96,9 @@ ValueSet JpegCursor::legal() const {
             return ValueSet::only(marker::kPrefix);
         case Element::kMarker:
             return legal_markers();
-        case Element::kLf:
         case Element::kLs:
+            return legal_scan_lengths();
+        case Element::kLf:
         case Element::kLq:
         case Element::kLh:
         case Element::kLr:
@@ -123,17 +130,13 @@ ValueSet JpegCursor::legal() const {
         case Element::kNs:
             return ValueSet::only(p.n_scan_components);
         case Element::kCsj:
-            return legal_scan_components();
         case Element::kTdj:
-            return legal_table_slots(TableClass::kDc);
         case Element::kTaj:
-            return legal_table_slots(TableClass::kAc);
-        case Element::kSe:
-            return ValueSet::only(kBlockSize - 1);
         case Element::kSs:
+        case Element::kSe:
         case Element::kAh:
         case Element::kAl:
-            return ValueSet::only(0);
+            return legal_scan_field();
         case Element::kPq: {
             ValueSet set;
             if (p.segment_left >= 65 && fits_quantization_tables(p.segment_left - 65u)) set.add(0);
@@ -195,6 +198,11 @@ ValueSet JpegCursor::legal() const {
             return legal_dc_bits();
         case Element::kAcBits:
             return {0, (1u << size_of(p.symbol)) - 1};
+        case Element::kDcBit:
+        case Element::kCorrectionBit:
+            return {0, 1};
+        case Element::kEobBits:
+            return legal_run_bits(run_of(p.symbol));
         default:
             return {};
     }
@@ -205,7 +213,8 @@ bool JpegCursor::is_legal(uint32_t value) const {
         if (value > 255) return false;
         const HuffmanTable& table = huffman_table();
         const auto symbol = static_cast<uint8_t>(value);
-        return table.find(symbol).length_bits != 0 && table.is_legal(symbol, position_.k);
+        if (table.find(symbol).length_bits == 0) return false;
+        return position_.in_band ? is_legal_in_band(symbol) : table.is_legal(symbol, position_.k);
     }
     return legal().contains(value);
 }
@@ -238,17 +247,15 @@ ValueSet JpegCursor::legal_markers() const {
         set.add(uint32_t{marker::kRst0} + position_.restart_number);
         return set;
     }
-    if (header_->is_fully_coded()) {
-        set.add(marker::kEoi);
-        return set;
-    }
+    if (header_->is_fully_coded()) set.add(marker::kEoi);
+    if (header_->is_finished()) return set;
     set.add(marker::kDht);
     set.add(marker::kDqt);
     set.add(marker::kDri);
     set.add(marker::kApp0, marker::kApp15);
     set.add(marker::kCom);
     if (!header_->frame.is_present()) {
-        for (const uint8_t sof : {marker::kSof0, marker::kSof1}) {
+        for (const uint8_t sof : {marker::kSof0, marker::kSof1, marker::kSof2}) {
             if (grammar_->sof.value_or(sof) == sof) set.add(sof);
         }
         if (grammar_->abbreviated) set.add(marker::kEoi);
@@ -264,8 +271,7 @@ bool JpegCursor::is_scan_possible() const {
         *grammar_->restart_interval_mcus != h.restart_interval_mcus) {
         return false;
     }
-    return h.can_code(1, 0, 0, false) && h.has_usable_table(TableClass::kDc) &&
-           h.has_usable_table(TableClass::kAc);
+    return ScanScript(h).allows({});
 }
 
 /// T.81 B.1.1.4: a length counts itself, not the marker.
@@ -279,11 +285,6 @@ ValueSet JpegCursor::legal_lengths() const {
                 if (!g.sampling.empty() && g.sampling.size() != n) continue;
                 if (g.portable && n == 2) continue;
                 set.add(8 + 3 * n);
-            }
-            return set;
-        case Element::kLs:  // 6 + 2 Ns
-            for (int n = 1; n <= header_->frame.n_components; ++n) {
-                if (header_->can_code(n, 0, 0, n > 1)) set.add(static_cast<uint32_t>(6 + 2 * n));
             }
             return set;
         case Element::kLq:
@@ -385,38 +386,6 @@ ValueSet JpegCursor::legal_sampling(bool horizontal) const {
     return set;
 }
 
-ValueSet JpegCursor::legal_scan_components() const {
-    const Header& h = *header_;
-    const Position& p = position_;
-    const int n_after = p.n_scan_components - p.index - 1;
-    int first = 0;
-    int n_blocks = 0;
-    for (size_t j = 0; j < p.index; ++j) {
-        const int taken = segment_.scan_components[j].frame_index;
-        first = taken + 1;
-        n_blocks += h.frame.components[static_cast<size_t>(taken)].blocks_in_mcu();
-    }
-    ValueSet set;
-    const bool interleaved = p.n_scan_components > 1;
-    for (int i = first; i < h.frame.n_components; ++i) {
-        const Component& c = h.frame.components[static_cast<size_t>(i)];
-        if (h.is_ready(i) &&
-            h.can_code(n_after, i + 1, n_blocks + c.blocks_in_mcu(), interleaved)) {
-            set.add(c.identifier);
-        }
-    }
-    return set;
-}
-
-/// A table that can finish no block would be a dead end, so a scan may not choose it.
-ValueSet JpegCursor::legal_table_slots(TableClass table_class) const {
-    ValueSet set;
-    for (int slot = 0; slot < header_->frame.n_huffman_slots(); ++slot) {
-        if (header_->is_usable(table_class, slot)) set.add(static_cast<uint32_t>(slot));
-    }
-    return set;
-}
-
 /// T.81 F.1.2.1, Table F.1: `size` bits spell 2^(size-1)..2^size-1 as they are, and the negative
 /// differences below them with a leading 0. The coefficient must stay in its range.
 ValueSet JpegCursor::legal_dc_bits() const {
@@ -444,7 +413,7 @@ Code JpegCursor::reject_marker(uint32_t value) const {
     if (marker::is_restart(code)) return Code::kRestartUnexpected;
     if (marker::is_start_of_frame(code)) {
         if (h.frame.is_present()) return Code::kSecondFrame;
-        if (code == marker::kSof0 || code == marker::kSof1) return Code::kNotInGrammar;
+        if (code <= marker::kSof2) return Code::kNotInGrammar;
         if (marker::is_arithmetic_frame(code)) return Code::kArithmeticCoding;
         return code >= 0xC5 ? Code::kHierarchical : Code::kProcessUnsupported;
     }
@@ -523,45 +492,14 @@ Status JpegCursor::why_not(uint32_t value) const {
         case Element::kTqi:
         case Element::kTq:
             return value >= kTableSlots ? because(Code::kReservedValue) : status;
-        case Element::kCsj: {
-            for (int i = 0; i < h.frame.n_components; ++i) {
-                const Component& c = h.frame.components[static_cast<size_t>(i)];
-                if (c.identifier != value) continue;
-                const int slot = c.quantization_slot;
-                if (h.is_coded(i)) return because(Code::kComponentCodedTwice);
-                if (h.tables.quantization_bits[c.quantization_slot] == 0) {
-                    return because(Code::kQuantizationTableUndefined, slot);
-                }
-                if (!h.is_ready(i)) return because(Code::kQuantizationTablePrecision, slot);
-                if (p.index > 0 && i <= segment_.scan_components[p.index - 1u].frame_index) {
-                    return because(Code::kComponentOrder);
-                }
-                // In order, but the components that must follow it are not there.
-                const int n_after = p.n_scan_components - p.index - 1;
-                return because(
-                    h.can_code(n_after, i + 1, 0, false) ? Code::kTooManyBlocksInMcu
-                                                         : Code::kComponentOrder
-                );
-            }
-            return because(Code::kComponentUnknown);
-        }
+        case Element::kCsj:
         case Element::kTdj:
-        case Element::kTaj: {
-            const auto table_class = p.at == Element::kTdj ? TableClass::kDc : TableClass::kAc;
-            if (static_cast<int>(value) >= h.frame.n_huffman_slots())
-                return because(Code::kReservedValue);
-            if (h.tables.find(table_class, static_cast<int>(value)) == nullptr) {
-                return because(Code::kHuffmanTableUndefined);
-            }
-            return because(Code::kHuffmanTableUnusable);
-        }
+        case Element::kTaj:
         case Element::kSs:
-            return because(Code::kSpectralSelection, 0);
         case Element::kSe:
-            return because(Code::kSpectralSelection, kBlockSize - 1);
         case Element::kAh:
         case Element::kAl:
-            return because(Code::kSuccessiveApproximation);
+            return why_not_scan_field(value, status);
         case Element::kPq:
             return because(value > 1 ? Code::kReservedValue : Code::kSegmentLength);
         case Element::kQk:
@@ -585,6 +523,15 @@ Status JpegCursor::why_not(uint32_t value) const {
                                                               : status;
         case Element::kDcBits:
             return because(Code::kDcRange);
+        case Element::kEobBits: {
+            const uint32_t run = (1u << run_of(p.symbol)) + value;
+            if (run <= p.interval_left_mcus) {
+                status.value = p.symbol;
+                return because(Code::kAcDeadEnd);
+            }
+            status.value = static_cast<int32_t>(run);
+            return because(Code::kEobRun, static_cast<int32_t>(p.interval_left_mcus));
+        }
         default:
             return status;
     }

@@ -9,6 +9,7 @@ inline constexpr uint8_t kPrefix = 0xFF;
 
 inline constexpr uint8_t kSof0 = 0xC0;  // baseline sequential DCT, Huffman coding
 inline constexpr uint8_t kSof1 = 0xC1;  // extended sequential DCT, Huffman coding
+inline constexpr uint8_t kSof2 = 0xC2;  // progressive DCT, Huffman coding
 inline constexpr uint8_t kDht = 0xC4;
 inline constexpr uint8_t kJpg = 0xC8;
 inline constexpr uint8_t kDac = 0xCC;

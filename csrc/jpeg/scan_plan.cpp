@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
+#include "jpeg/band_ending.hpp"
+
 namespace pycodec_lm::jpeg {
 namespace {
 
-constexpr uint64_t kRestartMarkerBytes = 2;
-
-constexpr uint32_t divide_up(uint32_t value, uint32_t by) { return (value + by - 1) / by; }
+// Each coefficient of a band with the longest code and amplitude, or a correction bit.
+constexpr uint32_t kMaxBandBits = kBlockSize * (16 + 15);
 
 size_t index_of(const BytePhase& phase) {
     return static_cast<size_t>(phase.n_bits * 2 + (phase.all_ones ? 1 : 0));
@@ -21,50 +22,101 @@ BytePhase phase_of(size_t index) { return {static_cast<uint8_t>(index / 2), (ind
 /// of 16x16 samples, 3 wide and 2 high, 6 blocks each. The second component alone: it has 18x14
 /// samples, so 3x2 blocks, each an MCU; the first alone has 5x4 blocks.
 ScanPlan::ScanPlan(
-    const Frame& frame, const Tables& tables, std::vector<ScanComponent> components,
-    uint16_t restart_interval_mcus, ScanIds* ids
+    const Header& before, std::vector<ScanComponent> components, const ScanParameters& parameters,
+    ScanIds* ids
 )
-    : limits_(limits_of(frame.precision_bits)),
+    : kind_(kind_of(before.frame, parameters)),
+      parameters_(parameters),
+      limits_(limits_of(before.frame.precision_bits, parameters.al)),
       components_(std::move(components)),
-      restart_interval_mcus_(restart_interval_mcus) {
-    const auto h_max = static_cast<uint32_t>(frame.max_horizontal_sampling());
-    const auto v_max = static_cast<uint32_t>(frame.max_vertical_sampling());
+      restart_interval_mcus_(before.restart_interval_mcus) {
+    const Frame& frame = before.frame;
     const bool interleaved = components_.size() > 1;
     for (size_t i = 0; i < components_.size(); ++i) {
         ScanComponent& c = components_[i];
         const Component& in_frame = frame.components[c.frame_index];
         c.horizontal_blocks = interleaved ? in_frame.horizontal_sampling : uint8_t{1};
         c.vertical_blocks = interleaved ? in_frame.vertical_sampling : uint8_t{1};
-        const auto table = [&](TableClass table_class, int slot) {
-            const auto& owner = tables.share(table_class, slot);
-            // Kept alive by the table that it is a part of.
-            return std::shared_ptr<const HuffmanTable>(
-                owner, &owner->at_precision(frame.precision_bits)
-            );
-        };
-        c.dc = table(TableClass::kDc, c.dc_slot);
-        c.ac = table(TableClass::kAc, c.ac_slot);
+        choose_tables(before, c);
         for (int block = 0; block < c.horizontal_blocks * c.vertical_blocks; ++block) {
             const auto at = static_cast<size_t>(n_blocks_++);
             component_of_block_[at] = static_cast<uint8_t>(i);
             dc_of_block_[at] = c.dc.get();
             ac_of_block_[at] = c.ac.get();
-            max_mcu_bits_ += c.dc->max_bits_to_finish() + c.ac->max_bits_to_finish();
+            if (codes_bands(kind_)) {
+                max_mcu_bits_ += kMaxBandBits;
+            } else if (kind_ == ScanKind::kDcRefinement) {
+                ++max_mcu_bits_;
+            } else {
+                max_mcu_bits_ += c.dc->max_bits_to_finish();
+                if (c.ac) max_mcu_bits_ += c.ac->max_bits_to_finish();
+            }
         }
     }
     uint32_t mcus_high = 0;
     if (interleaved) {
-        mcus_wide_ = divide_up(frame.width_px, 8 * h_max);
-        mcus_high = divide_up(frame.height_px, 8 * v_max);
+        mcus_wide_ = divide_up(
+            frame.width_px, kBlockSide * static_cast<uint32_t>(frame.max_horizontal_sampling())
+        );
+        mcus_high = divide_up(
+            frame.height_px, kBlockSide * static_cast<uint32_t>(frame.max_vertical_sampling())
+        );
     } else {
-        const Component& only = frame.components[components_[0].frame_index];
-        mcus_wide_ =
-            divide_up(divide_up(frame.width_px * uint32_t{only.horizontal_sampling}, h_max), 8);
-        mcus_high =
-            divide_up(divide_up(frame.height_px * uint32_t{only.vertical_sampling}, v_max), 8);
+        mcus_wide_ = frame.blocks_wide(components_[0].frame_index);
+        mcus_high = frame.blocks_high(components_[0].frame_index);
     }
     n_mcus_ = mcus_wide_ * mcus_high;
+    if (codes_bands(kind_)) {
+        const bool refines = kind_ == ScanKind::kAcRefinement;
+        band_.emplace(*components_[0].ac, band_rules(frame.precision_bits, parameters.al, refines));
+        if (refines) history_ = before.histories[components_[0].frame_index];
+        if (refines && !history_) {
+            history_ = std::make_shared<const CoefficientHistory>(nullptr, HistoryLog());
+        }
+    }
     if (ids != nullptr) id_ = ids->id_of(describe());
+}
+
+ScanPlan::~ScanPlan() = default;
+
+ScanKind kind_of(const Frame& frame, const ScanParameters& parameters) {
+    if (!frame.is_progressive()) return ScanKind::kSequential;
+    const bool refines = parameters.ah != 0;
+    if (parameters.ss == 0) return refines ? ScanKind::kDcRefinement : ScanKind::kDcFirst;
+    return refines ? ScanKind::kAcRefinement : ScanKind::kAcFirst;
+}
+
+void ScanPlan::choose_tables(const Header& before, ScanComponent& c) const {
+    // A view for another precision is kept alive by the table that it is a part of.
+    const auto at_precision = [&](const std::shared_ptr<const HuffmanTable>& table) {
+        const HuffmanTable& view = table->at_precision(before.frame.precision_bits);
+        return std::shared_ptr<const HuffmanTable>(table, &view);
+    };
+    if (has_dc_codes()) {
+        const auto& table = before.tables.share(TableClass::kDc, c.dc_slot);
+        c.dc = parameters_.al == 0 ? at_precision(table) : table->with_limits(limits_);
+    }
+    if (kind_ == ScanKind::kSequential) {
+        c.ac = at_precision(before.tables.share(TableClass::kAc, c.ac_slot));
+    } else if (codes_bands(kind_)) {
+        c.ac = before.tables.share(TableClass::kAc, c.ac_slot);
+    }
+}
+
+uint32_t ScanPlan::least_interval_mcus() const {
+    const uint32_t ri = restart_interval_mcus_;
+    if (ri == 0 || ri >= n_mcus_) return n_mcus_;
+    return n_mcus_ % ri == 0 ? ri : n_mcus_ % ri;
+}
+
+const BandEnding& ScanPlan::band_ending() const {
+    std::call_once(band_ending_once_, [this] {
+        const int n_in_block = parameters_.se - parameters_.ss + 1;
+        band_ending_ = std::make_unique<const BandEnding>(
+            *components_[0].ac, *band_, n_in_block, interval_length_mcus(0)
+        );
+    });
+    return *band_ending_;
 }
 
 uint16_t ScanIds::id_of(const std::string& description) {
@@ -79,10 +131,15 @@ uint16_t ScanIds::id_of(const std::string& description) {
 /// All that decides, beside the place in the scan, what its bits may be.
 std::string ScanPlan::describe() const {
     std::string text = std::to_string(restart_interval_mcus_);
-    text.push_back(static_cast<char>(limits_.max_dc_category));
+    for (const int value :
+         {static_cast<int>(kind_), limits_.max_dc_category, limits_.max_ac_size,
+          static_cast<int>(parameters_.ss), static_cast<int>(parameters_.se)}) {
+        text.push_back(static_cast<char>(value));
+    }
     for (const ScanComponent& c : components_) {
         text.push_back(static_cast<char>(c.horizontal_blocks * c.vertical_blocks));
         for (const HuffmanTable* table : {c.dc.get(), c.ac.get()}) {
+            if (table == nullptr) continue;
             text.append(table->bits().begin(), table->bits().end());
             for (const HuffmanTable::Leaf& leaf : table->leaves()) {
                 text.push_back(static_cast<char>(leaf.symbol));
@@ -106,7 +163,7 @@ uint32_t ScanPlan::cheapest_dc_bits(int size, int predictor) const {
 
 unsigned ScanPlan::parities_of(const Predictors& predictors) const {
     unsigned parities = 0;
-    for (size_t i = 0; i < components_.size(); ++i) {
+    for (size_t i = 0; has_dc_codes() && i < components_.size(); ++i) {
         const HuffmanTable& dc = *components_[i].dc;
         const int size = dc.leaf(dc.cheapest_leaf(0, 0)).symbol;
         if (size == 0) continue;
@@ -123,6 +180,10 @@ ScanPlan::Step ScanPlan::cheapest_mcu(unsigned parities, uint32_t* n_bits) const
         for (int i = n - 1; i >= 0; --i) bits.push_back((value >> i) & 1);
     };
     for (int block = 0; block < n_blocks_; ++block) {
+        if (kind_ == ScanKind::kDcRefinement) {
+            append(0, 1);
+            continue;
+        }
         const HuffmanTable& dc = dc_table(block);
         const auto& dc_leaf = dc.leaf(dc.cheapest_leaf(0, 0));
         append(dc_leaf.code, dc_leaf.length_bits);
@@ -132,6 +193,7 @@ ScanPlan::Step ScanPlan::cheapest_mcu(unsigned parities, uint32_t* n_bits) const
             append(static_cast<uint32_t>((parities & mine) == 0 ? half : half - 1), size);
             parities ^= mine;
         }
+        if (kind_ == ScanKind::kDcFirst) continue;
         const HuffmanTable& ac = ac_table(block);
         for (int k = 1; k < kBlockSize;) {
             const auto& leaf = ac.leaf(ac.cheapest_leaf(0, k));
@@ -152,7 +214,7 @@ ScanPlan::Step ScanPlan::cheapest_mcu(unsigned parities, uint32_t* n_bits) const
 
 void ScanPlan::build_ending(Ending& ending) const {
     unsigned free_parities = 0;
-    for (size_t i = 0; i < components_.size(); ++i) {
+    for (size_t i = 0; has_dc_codes() && i < components_.size(); ++i) {
         const ScanComponent& c = components_[i];
         if (c.dc->leaf(c.dc->cheapest_leaf(0, 0)).symbol == 0) continue;
         free_parities |= 1u << i;

@@ -7,15 +7,18 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "jpeg/band_table.hpp"
 #include "jpeg/header.hpp"
+#include "jpeg/scan_script.hpp"
 
 namespace pycodec_lm::jpeg {
 
-inline constexpr int kMaxBlocksInMcu = 10;
+inline constexpr uint64_t kRestartMarkerBytes = 2;
 
 /// DC prediction of each component of the scan, in scan order.
 using Predictors = std::array<int32_t, kMaxComponents>;
@@ -26,9 +29,19 @@ struct ScanComponent {
     uint8_t ac_slot = 0;            // Taj
     uint8_t horizontal_blocks = 1;  // in an MCU of this scan
     uint8_t vertical_blocks = 1;
-    std::shared_ptr<const HuffmanTable> dc;
+    std::shared_ptr<const HuffmanTable> dc;  // none where the scan does not use it
     std::shared_ptr<const HuffmanTable> ac;
 };
+
+/// What the end of a scan header says.
+struct ScanParameters {
+    uint8_t ss = 0;
+    uint8_t se = kBlockSize - 1;
+    uint8_t ah = 0;
+    uint8_t al = 0;
+};
+
+ScanKind kind_of(const Frame& frame, const ScanParameters& parameters);
 
 /// How far the bits of an ending have come inside a byte: the bits written of it, and whether all
 /// of them are 1. A byte of eight 1-bits is followed by a stuffed 00 (T.81 B.1.1.5).
@@ -63,17 +76,32 @@ private:
     std::unordered_map<std::string, uint16_t> ids_;
 };
 
+class BandEnding;
+
 class ScanPlan {
 public:
+    /// A scan that the header's script allows.
     ScanPlan(
-        const Frame& frame, const Tables& tables, std::vector<ScanComponent> components,
-        uint16_t restart_interval_mcus, ScanIds* ids
+        const Header& before, std::vector<ScanComponent> components,
+        const ScanParameters& parameters, ScanIds* ids
     );
+    ~ScanPlan();
 
     /// ScanIds::kNone where the scan has none.
     uint16_t id() const { return id_; }
 
+    ScanKind kind() const { return kind_; }
+    const ScanParameters& parameters() const { return parameters_; }
+    /// Of DC coefficients and of first scans of AC ones, as they are coded: shifted by Al.
     const SampleLimits& limits() const { return limits_; }
+    /// Of scans that code bands.
+    const BandTable& band() const { return *band_; }
+    /// Of refinements of AC coefficients: what was known before the scan.
+    const CoefficientHistory& history() const { return *history_; }
+    /// How bands end; worked out when first asked for.
+    const BandEnding& band_ending() const;
+    /// Blocks of the shortest interval.
+    uint32_t least_interval_mcus() const;
     int n_components() const { return static_cast<int>(components_.size()); }
     const ScanComponent& component(int index) const {
         return components_[static_cast<size_t>(index)];
@@ -88,6 +116,7 @@ public:
     const HuffmanTable& ac_table(int block) const {
         return *ac_of_block_[static_cast<size_t>(block)];
     }
+    /// In scans that code bands an MCU is a block.
     uint32_t n_mcus() const { return n_mcus_; }
     uint32_t mcus_wide() const { return mcus_wide_; }
     uint16_t restart_interval_mcus() const { return restart_interval_mcus_; }
@@ -137,10 +166,18 @@ private:
     const Ending& ending() const;
     void build_ending(Ending& ending) const;
     std::string describe() const;
+    void choose_tables(const Header& before, ScanComponent& component) const;
+    bool has_dc_codes() const {
+        return kind_ == ScanKind::kSequential || kind_ == ScanKind::kDcFirst;
+    }
     Step cheapest_mcu(unsigned parities, uint32_t* n_bits) const;
 
+    ScanKind kind_;
+    ScanParameters parameters_;
     SampleLimits limits_;
     std::vector<ScanComponent> components_;
+    std::optional<BandTable> band_;
+    std::shared_ptr<const CoefficientHistory> history_;
     std::array<uint8_t, kMaxBlocksInMcu> component_of_block_{};
     std::array<const HuffmanTable*, kMaxBlocksInMcu> dc_of_block_{};
     std::array<const HuffmanTable*, kMaxBlocksInMcu> ac_of_block_{};
@@ -153,6 +190,8 @@ private:
 
     mutable std::once_flag ending_once_;
     mutable Ending ending_;
+    mutable std::once_flag band_ending_once_;
+    mutable std::unique_ptr<const BandEnding> band_ending_;
     Memo<uint64_t> bytes_after_;
     Memo<uint64_t> whole_interval_bytes_;
 };

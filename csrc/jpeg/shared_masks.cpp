@@ -47,7 +47,8 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
         text.add(is_portable_after_scan() ? 1 : 0, 1);
         return StateKey{.high = 0, .low = text.word() << 16};
     }
-    if (!p.in_scan || plan().id() == ScanIds::kNone) return std::nullopt;
+    // What a band may be hangs on how many blocks are left, and on those that came before.
+    if (!p.in_scan || p.in_band || plan().id() == ScanIds::kNone) return std::nullopt;
     // MCUs that the bytes can touch: the one begun, and as many of the cheapest as fit.
     uint64_t reach = 8 * token_reach.n_unit_bytes / plan().cheapest_mcu_bits() + 2;
     if (const uint64_t interval_bytes = plan().whole_interval_bytes(); interval_bytes > 0) {
@@ -64,7 +65,7 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
         restart_number = 0;
     } else if (after_interval > reach) {
         after_interval = kFar;
-    } else if (!header_->is_fully_coded()) {
+    } else if (!header_->is_finished()) {
         return std::nullopt;  // the scan may end, and much may follow it
     }
     Packer low;
@@ -95,7 +96,7 @@ void JpegCursor::add_place(Packer& low, Packer& high) const {
 std::optional<FarKey> JpegCursor::far_key() const {
     const Position& p = position_;
     constexpr uint32_t kNear = 3;  // where no mask would serve
-    if (!p.in_scan || p.restart_due || plan().id() == ScanIds::kNone ||
+    if (!p.in_scan || p.in_band || p.restart_due || plan().id() == ScanIds::kNone ||
         p.interval_left_mcus <= kNear) {
         return std::nullopt;
     }
@@ -146,7 +147,7 @@ std::optional<StateKey> JpegCursor::header_ending_key() const {
 
 std::optional<StateKey> JpegCursor::scan_ending_key() const {
     const Position& p = position_;
-    if (plan().id() == ScanIds::kNone) return std::nullopt;
+    if (p.in_band || plan().id() == ScanIds::kNone) return std::nullopt;
     // The ending looks at no more of the predictors than their parities, except where it goes on
     // with a DC difference of a size of its own.
     if (p.at == Element::kDcBits) return std::nullopt;
@@ -174,7 +175,7 @@ std::optional<StateKey> JpegCursor::scan_ending_key() const {
     // Inside a code the node counts, behind it the size that the symbol gave.
     high.add(p.at == Element::kAcBits ? p.symbol : p.node, 16);
     // Behind the last scan come EOI or pinned bytes; behind others, what this header needs.
-    const uint64_t owner = header_->is_fully_coded() ? 0 : header_->serial_number.value();
+    const uint64_t owner = header_->is_finished() ? 0 : header_->serial_number.value();
     return StateKey{.high = high.word(), .low = low.word(), .owner = owner};
 }
 

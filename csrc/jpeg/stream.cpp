@@ -79,6 +79,12 @@ void JpegCursor::take(uint32_t value) {
         case Element::kDcBits:
         case Element::kAcBits:
             return take_amplitude(value);
+        case Element::kDcBit:
+            return take_dc_bit(value);
+        case Element::kEobBits:
+            return take_run_bits(value);
+        case Element::kCorrectionBit:
+            return take_correction_bit(value);
         default:
             return;
     }
@@ -93,7 +99,7 @@ void JpegCursor::take_marker(uint8_t code) {
         p.interval_left_mcus = plan().interval_length_mcus(p.mcu);
         p.predictors = {};
         p.predictors_are_relative = false;  // from here on they are known
-        return begin_block();
+        return begin_interval();
     }
     p.marker = code;
     if (marker::is_application(code)) return expect(Element::kLp);
@@ -102,9 +108,11 @@ void JpegCursor::take_marker(uint8_t code) {
             return expect(Element::kEnd);
         case marker::kSof0:
         case marker::kSof1:
+        case marker::kSof2:
             segment_.frame = {.sof = code};
             return expect(Element::kLf);
         case marker::kSos:
+            end_history();
             return expect(Element::kLs);
         case marker::kDqt:
             return expect(Element::kLq);
@@ -183,14 +191,29 @@ void JpegCursor::take_scan_header_field(uint32_t value) {
             if (++p.index < p.n_scan_components) return expect(Element::kCsj);
             return expect(Element::kSs);
         case Element::kSs:
+            segment_.scan.ss = static_cast<uint8_t>(value);
             return expect(Element::kSe);
         case Element::kSe:
+            segment_.scan.se = static_cast<uint8_t>(value);
             return expect(Element::kAh);
         case Element::kAh:
+            segment_.scan.ah = static_cast<uint8_t>(value);
             return expect(Element::kAl);
         default:  // Al
+            segment_.scan.al = static_cast<uint8_t>(value);
             return begin_scan();
     }
+}
+
+/// What the last scan said of AC coefficients, for scans that refine them.
+void JpegCursor::end_history() {
+    HistoryLog& log = position_.history_log;
+    if (log.is_empty()) return;
+    auto header = std::make_shared<Header>(*header_);
+    auto& history = header->histories[plan().component(0).frame_index];
+    history = std::make_shared<const CoefficientHistory>(std::move(history), std::move(log));
+    header_ = std::move(header);
+    log = {};
 }
 
 void JpegCursor::begin_scan() {
@@ -199,13 +222,14 @@ void JpegCursor::begin_scan() {
     const auto begin = segment_.scan_components.begin();
     std::vector<ScanComponent> components(begin, begin + p.n_scan_components);
     auto header = std::make_shared<Header>(before);
+    const ScanParameters& scan = segment_.scan;
     for (const ScanComponent& c : components) {
-        header->coded_components |= static_cast<uint8_t>(1u << c.frame_index);
+        auto& accuracy = header->accuracy[c.frame_index];
+        std::fill(accuracy.begin() + scan.ss, accuracy.begin() + scan.se + 1, scan.al);
     }
     ++header->n_scans;
     header->scan = std::make_shared<const ScanPlan>(
-        before.frame, before.tables, std::move(components), before.restart_interval_mcus,
-        grammar_->scan_ids.get()
+        before, std::move(components), scan, grammar_->scan_ids.get()
     );
     header_ = std::move(header);
     p.in_scan = true;
@@ -213,8 +237,10 @@ void JpegCursor::begin_scan() {
     p.interval_left_mcus = plan().interval_length_mcus(0);
     p.restart_number = 0;
     p.predictors = {};
+    p.in_band = codes_bands(plan().kind());
+    p.history_index = 0;
     if (observer_ != nullptr) observer_->begin_scan(plan());
-    begin_block();
+    begin_interval();
 }
 
 /// T.81 B.2.4.1, Figure B.6.

@@ -6,8 +6,7 @@ namespace pycodec_lm::jpeg {
 namespace {
 
 bool is_in_block(Element element) {
-    return element == Element::kDcCode || element == Element::kDcBits ||
-           element == Element::kAcCode || element == Element::kAcBits;
+    return element >= Element::kDcCode && element <= Element::kCorrectionBit;
 }
 
 BitKind kind_of(Element element) {
@@ -15,6 +14,7 @@ BitKind kind_of(Element element) {
         case Element::kDcCode:
             return BitKind::kDcCode;
         case Element::kDcBits:
+        case Element::kDcBit:
             return BitKind::kDcBits;
         case Element::kAcCode:
             return BitKind::kAcCode;

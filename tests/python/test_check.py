@@ -82,8 +82,8 @@ def test_corrupt_file_names_clause_byte_and_bit() -> None:
     assert f"byte {verdict.offset}, bit {verdict.bit})" in verdict.message
 
 
-def test_progressive_file_is_unsupported_not_corrupt() -> None:
-    verdict = pcl.check(jpeg(progressive=True))
+def test_lossless_file_is_unsupported_not_corrupt() -> None:
+    verdict = pcl.check(jpeg().replace(b"\xff\xc0", b"\xff\xc3"))
     assert (verdict.format, verdict.family) == ("jpeg", "unsupported")
 
 

@@ -84,5 +84,5 @@ HOSTILE = {
     "65,535 x 65,535 pixels": jpeg().replace(b"\0\x18\0\x28", b"\xff\xff\xff\xff", 1),
     "1 x 65,535 pixels": jpeg().replace(b"\0\x18\0\x28", b"\xff\xff\0\x01", 1),
     "much text": b"\xff\xd8" + segment(0xFE, b"<i>" * 21_844) * 320 + jpeg()[2:],
-    "progressive": jpeg(progressive=True),
+    "lossless": jpeg().replace(b"\xff\xc0", b"\xff\xc3"),
 }

@@ -40,6 +40,10 @@ def _encode(
         ("RGB", {"quality": 40, "subsampling": "4:1:1", "restart_marker_rows": 1}),
         ("L", {"quality": 80}),
         ("CMYK", {"quality": 50}),
+        ("RGB", {"quality": 90, "progressive": True}),
+        ("RGB", {"quality": 50, "progressive": True, "restart_marker_blocks": 5}),
+        ("L", {"quality": 80, "progressive": True}),
+        ("CMYK", {"quality": 70, "progressive": True, "optimize": True}),
     ],
 )
 def test_what_encoders_write_is_valid(mode: str, options: dict) -> None:
@@ -48,8 +52,9 @@ def test_what_encoders_write_is_valid(mode: str, options: dict) -> None:
     assert _core.check_jpeg(data + b"more") == (_core.check_jpeg(data)[0], len(data), 4)
 
 
-def test_progressive_is_unsupported() -> None:
-    status = _core.check_jpeg(_encode(1, progressive=True))[0]
+def test_lossless_is_unsupported() -> None:
+    lossless = _encode(1).replace(b"\xff\xc0", b"\xff\xc3")
+    status = _core.check_jpeg(lossless)[0]
     assert (status.family, status.code) == ("unsupported", "process_unsupported")
 
 

@@ -176,7 +176,7 @@ def test_serialization_is_the_same_grammar(grammar: JpegGrammar) -> None:
         {"quant_tables": [[0] * 64]},
         {"quant_tables": [[1] * 63]},
         {"restart_interval": -1},
-        {"process": "progressive"},
+        {"process": "lossless"},
         {"tables": b"\xff\xd8\xff\xd9"},
         {"abbreviated": True, "tables": b"nonsense"},
         {"huffman_tables": {("dc", 0): ([0] * 16, b"")}},
