@@ -62,6 +62,7 @@ class JpegGrammar(metaclass=_Pybind11Type):
         abbreviated: bool = False,
         tables: Buffer | None = None,
         pinned: Sequence[bytes] = ...,
+        known_lines: int | None = ...,
     ) -> None: ...
 
 class JpegCursor(metaclass=_Pybind11Type):

@@ -116,7 +116,8 @@ std::shared_ptr<JpegGrammar> make_grammar(
     const std::optional<std::vector<std::vector<int>>>& quant_tables,
     const std::optional<std::map<std::pair<std::string, int>, HuffmanSpec>>& huffman_tables,
     std::optional<int> restart_interval, std::optional<int> sof, bool abbreviated,
-    const std::optional<py::buffer>& tables, const std::vector<py::bytes>& pinned
+    const std::optional<py::buffer>& tables, const std::vector<py::bytes>& pinned,
+    std::optional<int> known_lines
 ) {
     auto grammar = std::make_shared<JpegGrammar>();
     grammar->portable = portable;
@@ -146,11 +147,13 @@ std::shared_ptr<JpegGrammar> make_grammar(
             throw UsageError("Huffman tables of both classes, dc and ac, are needed");
     }
     if (tables) set_outside_tables(*grammar, *tables);
+    grammar->known_lines = size_or_free(known_lines, "known_lines", 1);
     if (!pinned.empty()) {
         grammar->portable = false;  // what is pinned was chosen; nothing else is free but the scans
         for (const std::string_view chunk : pinned) {
             grammar->pinned.emplace_back(chunk.begin(), chunk.end());
         }
+        grammar->known_lines = jpeg::lines_of(grammar->pinned);
         if (const Status status = jpeg::check_pinned(grammar); !status) {
             throw UsageError("the pinned bytes are not the frame of a file: " + to_string(status));
         }
@@ -302,7 +305,7 @@ void bind_jpeg(py::module_& m) {
             py::arg("quant_tables") = py::none(), py::arg("huffman_tables") = py::none(),
             py::arg("restart_interval") = py::none(), py::arg("sof") = py::none(),
             py::arg("abbreviated") = false, py::arg("tables") = py::none(),
-            py::arg("pinned") = std::vector<py::bytes>{}
+            py::arg("pinned") = std::vector<py::bytes>{}, py::arg("known_lines") = py::none()
         );
     bind_cursor(m);
     bind_writer(m);

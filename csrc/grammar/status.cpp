@@ -49,6 +49,12 @@ constexpr CodeRow kCodes[] = {
      {kCorrupt, "reserved_value", "T.81 B.2", "the value {value} is not allowed"}},
     {Code::kZeroDimension,
      {kCorrupt, "zero_dimension", "T.81 B.2.2", "the image is 0 samples wide"}},
+    {Code::kLinesMissing,
+     {kCorrupt, "lines_missing", "T.81 B.2.5",
+      "marker FF {hex} after the first scan of a frame without a height, a DNL segment is due"}},
+    {Code::kNumberOfLines,
+     {kCorrupt, "number_of_lines", "T.81 B.2.5",
+      "{value} lines, where the frame or its first scan has {limit}"}},
     {Code::kComponentRepeated,
      {kCorrupt, "component_repeated", "T.81 B.2.2", "component identifier {value} is used twice"}},
     {Code::kSamplingFactor,
@@ -171,16 +177,13 @@ constexpr CodeRow kCodes[] = {
     {Code::kComponentCountUnsupported,
      {kUnsupported, "component_count_unsupported", "T.81 B.2.2",
       "more than 4 components are not supported"}},
-    {Code::kNumberOfLinesUnsupported,
-     {kUnsupported, "number_of_lines_unsupported", "T.81 B.2.5",
-      "the height is left to a DNL segment, which is not supported yet"}},
 };
 
 consteval bool in_enum_order() {
     for (size_t i = 0; i < std::size(kCodes); ++i) {
         if (kCodes[i].code != static_cast<Code>(i)) return false;
     }
-    return kCodes[std::size(kCodes) - 1].code == Code::kNumberOfLinesUnsupported;
+    return kCodes[std::size(kCodes) - 1].code == Code::kComponentCountUnsupported;
 }
 static_assert(in_enum_order());
 
@@ -223,6 +226,8 @@ constexpr ElementInfo kElements[] = {
     {"Cmi", "T.81 B.2.4.5"},
     {"Lp", "T.81 B.2.4.6"},
     {"Api", "T.81 B.2.4.6"},
+    {"Ld", "T.81 B.2.5"},
+    {"NL", "T.81 B.2.5"},
     {"DC code", "T.81 F.2.2.1"},
     {"DC bits", "T.81 F.2.2.1"},
     {"DC bit", "T.81 G.1.2.1"},

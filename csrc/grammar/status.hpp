@@ -35,6 +35,8 @@ enum class Code : uint8_t {
     kSegmentLength,
     kReservedValue,
     kZeroDimension,
+    kLinesMissing,
+    kNumberOfLines,
     kComponentRepeated,
     kSamplingFactor,
     kQuantizationTableUndefined,
@@ -82,7 +84,6 @@ enum class Code : uint8_t {
     kHierarchical,
     kJpegExtension,
     kComponentCountUnsupported,
-    kNumberOfLinesUnsupported,
 };
 
 /// A syntax element of the standards; ElementInfo gives its name and clause.
@@ -125,6 +126,8 @@ enum class Element : uint8_t {
     kCmi,
     kLp,
     kApi,
+    kLd,
+    kNl,
     // JPEG: entropy-coded data.
     kDcCode,
     kDcBits,

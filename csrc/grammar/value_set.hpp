@@ -71,6 +71,15 @@ public:
         return false;
     }
 
+    /// The largest member of a list of ranges, 0 where there is none.
+    constexpr uint32_t highest() const {
+        uint32_t highest = 0;
+        for (size_t i = 0; i < n_ranges_; ++i) {
+            if (ranges_[i].last > highest) highest = ranges_[i].last;
+        }
+        return highest;
+    }
+
     /// The smallest member of first..last.
     constexpr std::optional<uint32_t> lowest_in(uint32_t first, uint32_t last) const {
         if (small_ != 0) return lowest_sum_in(first, last);

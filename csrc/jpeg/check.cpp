@@ -38,7 +38,7 @@ CheckResult check(std::shared_ptr<const JpegGrammar> grammar, const uint8_t* dat
         if (!status) break;
         if (!cursor.in_scan()) {
             i += cursor.accept_contents(data + i, n_bytes - i);
-        } else if (!was_in_scan && cursor.header().scan->kind() == ScanKind::kSequential) {
+        } else if (!was_in_scan && FastScan::takes(cursor)) {
             i = FastScan::advance(cursor, data, n_bytes, i);
         }
         was_in_scan = cursor.in_scan();

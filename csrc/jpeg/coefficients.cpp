@@ -169,7 +169,7 @@ Status read_coefficients(
     size_t max_bytes, std::vector<CoefficientPlane>& planes
 ) {
     PlaneFiller filler(planes, max_bytes);
-    JpegCursor cursor(std::move(grammar));
+    JpegCursor cursor(with_known_lines(std::move(grammar), data, n_bytes));
     cursor.set_observer(&filler);
     Status status = push_all(cursor, data, n_bytes);
     if (status && filler.is_too_large()) {
@@ -183,7 +183,7 @@ Status count_symbols(
     SymbolCounts& counts
 ) {
     SymbolCounter counter(counts);
-    JpegCursor cursor(std::move(grammar));
+    JpegCursor cursor(with_known_lines(std::move(grammar), data, n_bytes));
     cursor.set_observer(&counter);
     return push_all(cursor, data, n_bytes);
 }
@@ -194,7 +194,7 @@ Status transcode(
 ) {
     JpegWriter writer(std::move(to));
     Transcriber transcriber(writer);
-    JpegCursor cursor(std::move(from));
+    JpegCursor cursor(with_known_lines(std::move(from), data, n_bytes));
     cursor.set_observer(&transcriber);
     if (const Status status = push_all(cursor, data, n_bytes); !status) return status;
     if (!transcriber.status()) return transcriber.status();

@@ -9,6 +9,12 @@ namespace pycodec_lm::jpeg {
 
 /// Takes the byte whole or not at all.
 bool JpegCursor::accept(uint8_t byte) {
+    if (is_in_open_scan()) return accept_in_open_scan(byte);
+    return accept_ordinary(byte);
+}
+
+/// accept() where only one reading is alive.
+bool JpegCursor::accept_ordinary(uint8_t byte) {
     if (position_.stuffing_due) {
         if (byte != 0) return false;
         position_.stuffing_due = false;
@@ -104,6 +110,7 @@ Status JpegCursor::push(uint8_t byte) {
         } else if (byte == marker::kPrefix) {
             status.code = Code::kFillBeforeStuffing;
         }
+        if (position_.row_end == Position::RowEnd::kPrefix) status.code = Code::kLinesMissing;
         status.limit =
             static_cast<int32_t>(std::min<uint32_t>(position_.interval_left_mcus, INT32_MAX));
     } else {
@@ -154,12 +161,18 @@ void collect(const JpegCursor& cursor, unsigned prefix, int n_bits, ByteSet& set
 
 ByteSet JpegCursor::allowed() const {
     ByteSet set;
-    if (position_.stuffing_due) {
+    if (position_.stuffing_due && position_.row_end != Position::RowEnd::kPrefix) {
         set.insert(0);
     } else if (is_complete()) {
         return set;
     } else if (grammar_->is_pinned() && !position_.in_scan) {
         set.insert(ending_byte());
+    } else if (is_in_open_scan()) {
+        for (unsigned byte = 0; byte < 256; ++byte) {
+            if (JpegCursor(*this).accept(static_cast<uint8_t>(byte))) {
+                set.insert(static_cast<uint8_t>(byte));
+            }
+        }
     } else {
         JpegCursor start = *this;
         start.observer_ = nullptr;

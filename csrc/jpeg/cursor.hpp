@@ -134,7 +134,18 @@ private:
         bool in_scan = false;      // between SOS and the marker after the last interval
         bool in_band = false;      // the scan codes a band of AC coefficients
         bool restart_due = false;  // RSTm comes next
-        uint8_t marker = 0;        // the segment
+        // Whether an open scan (B.2.5) may have ended behind the last row of MCUs, the other
+        // reading beside the one that goes on.
+        enum class RowEnd : uint8_t {
+            kNone,
+            kInByte,  // it ended in this byte
+            kPadded,  // nothing but 1-bits came up to the byte's end
+            kPrefix,  // and then FF, which may be that of a marker
+        };
+        RowEnd row_end = RowEnd::kNone;
+        uint8_t row_end_bit = 0;
+        uint32_t row_end_mcu = 0;
+        uint8_t marker = 0;  // the segment
         uint16_t pinned_chunk = 0;
         uint32_t pinned_index = 0;
         // Inside a segment.
@@ -204,6 +215,16 @@ private:
     void end_interval();
     template <class IsOpen>
     int take_code(unsigned bits, int n_bits, const IsOpen& is_open);
+    // number_of_lines.cpp
+    bool is_row_end() const;
+    bool is_after_first_scan() const;
+    bool only_end_follows() const;
+    void note_row_end();
+    void end_open_scan();
+    bool accept_in_open_scan(uint8_t byte);
+    bool accept_padding_of_row(uint8_t byte);
+    uint8_t ending_byte_in_open_scan() const;
+    ValueSet legal_lines() const;
     // progressive.cpp
     void begin_band_interval();
     void begin_band_block();
@@ -252,6 +273,7 @@ private:
     uint64_t bytes_from_marker() const;
     uint64_t scan_ending_bytes() const;
     uint64_t band_scan_ending_bytes() const;
+    bool is_last_known() const;
     bool skip_band_step(class EndingBits& bits);
     size_t cheapest_leaf() const;
     size_t cheapest_band_leaf() const;
@@ -262,9 +284,13 @@ private:
     std::optional<StateKey> header_ending_key() const;
     std::optional<StateKey> scan_ending_key() const;
 
+    bool is_in_open_scan() const {
+        return position_.in_scan && !position_.restart_due && plan().is_open();
+    }
     const ScanPlan& plan() const { return *header_->scan; }
     int take_bits(unsigned bits, int n_bits);
     void take_legal(unsigned bits, int n_bits);
+    bool accept_ordinary(uint8_t byte);
     bool take_in_parts(uint8_t byte);
     void end_byte(uint8_t byte, bool was_in_scan, bool was_restart_due);
 

@@ -63,8 +63,11 @@ uint32_t JpegCursor::preferred_value() const {
 
 uint8_t JpegCursor::preferred_marker() const {
     const Header& h = *header_;
-    if (position_.restart_due)
+    if (position_.restart_due) {
+        if (is_row_end()) return marker::kDnl;
         return static_cast<uint8_t>(marker::kRst0 + position_.restart_number);
+    }
+    if (is_after_first_scan() && h.frame.lines_due) return marker::kDnl;
     if (h.is_fully_coded()) return marker::kEoi;
     if (!h.frame.is_present()) {
         return grammar_->abbreviated ? marker::kEoi : grammar_->sof.value_or(marker::kSof0);
@@ -123,6 +126,11 @@ uint8_t JpegCursor::ending_byte() const {
 
 /// accept(ending_byte()), without a copy.
 uint8_t JpegCursor::take_ending_byte() {
+    if (is_in_open_scan()) {
+        const uint8_t byte = ending_byte_in_open_scan();
+        accept(byte);
+        return byte;
+    }
     const bool is_fixed = position_.stuffing_due || (grammar_->is_pinned() && !position_.in_scan);
     if (is_fixed) {
         const uint8_t byte = position_.stuffing_due
@@ -209,7 +217,7 @@ uint64_t JpegCursor::bytes_to_complete() const {
     uint64_t n_bytes = 0;
     const bool pinned = grammar_->is_pinned();
     while (!cursor.is_complete()) {
-        if (p.in_scan && !p.restart_due && !p.stuffing_due)
+        if (p.in_scan && !p.restart_due && !p.stuffing_due && !cursor.is_in_open_scan())
             return n_bytes + cursor.scan_ending_bytes();
         if (!pinned && !p.in_scan && !p.stuffing_due) {
             // After FF, one byte of the marker is there; fill bytes are not part of an ending.
@@ -307,11 +315,11 @@ uint64_t JpegCursor::ending_bound(uint64_t n_bytes) const {
         const bool is_known = n_bytes == 0 || (in_text && p.segment_left >= n_bytes);
         return is_known ? bytes_to_complete() : kUnknown;
     }
-    // What refinements take hangs on what came before them.
-    if (p.in_band) return n_bytes == 0 ? bytes_to_complete() : kUnknown;
+    // What refinements take hangs on what came before them; an open scan has no end.
+    if (p.in_band || plan().is_open()) return n_bytes == 0 ? bytes_to_complete() : kUnknown;
     const ScanPlan& plan = this->plan();
     // After the scan the header may ask for anything, unless only EOI is left or all is pinned.
-    const bool free_after = !header_->is_finished() && !grammar_->is_pinned();
+    const bool free_after = !only_end_follows() && !grammar_->is_pinned();
     const uint64_t least_left_bytes =
         uint64_t{plan.n_mcus() - p.mcu} * plan.cheapest_mcu_bits() / 8;
     if (free_after && least_left_bytes < n_bytes + plan.max_mcu_bits() / 8 + 1) return kUnknown;

@@ -126,7 +126,9 @@ void JpegCursor::end_block() {
     if (++p.block < plan().n_blocks()) return begin_block();
     p.block = 0;
     ++p.mcu;
-    if (--p.interval_left_mcus > 0) return begin_block();
+    --p.interval_left_mcus;
+    if (plan().is_open()) note_row_end();
+    if (p.interval_left_mcus > 0) return begin_block();
     p.k = 0;
     if (p.bit != 0) return expect(Element::kPadding);
     end_interval();

@@ -33,6 +33,10 @@ struct JpegGrammar {
     std::array<std::array<std::shared_ptr<const HuffmanTable>, kTableSlots>, 2> huffman;
     std::optional<uint16_t> restart_interval_mcus;
 
+    /// The height of a picture whose frame header leaves it to a DNL segment, where it is known
+    /// before that comes.
+    std::optional<uint16_t> known_lines;
+
     /// Tables known before the first byte (abbreviated streams).
     Tables outside;
 
@@ -64,8 +68,17 @@ PinnedChunks pin_like(
     std::shared_ptr<const JpegGrammar> standard, const uint8_t* data, size_t n_bytes
 );
 
+/// The height that pinned chunks give behind the first scan (T.81 B.2.5).
+std::optional<uint16_t> lines_of(const std::vector<std::vector<uint8_t>>& pinned);
+
 /// Whether the pinned chunks of a grammar are the frame of a file: what is wrong with them if not.
 Status check_pinned(std::shared_ptr<const JpegGrammar> grammar);
+
+/// The grammar with the height of these data, where only a DNL segment gives it: how a scan ends is
+/// then known from its start.
+std::shared_ptr<const JpegGrammar> with_known_lines(
+    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes
+);
 
 /// The tables of a table-only stream, or of all tables a whole file defines.
 Status read_tables(const uint8_t* data, size_t n_bytes, Tables& tables);

@@ -37,7 +37,7 @@ uint32_t Frame::blocks_wide(int component) const {
 uint32_t Frame::blocks_high(int component) const {
     const Component& c = components[static_cast<size_t>(component)];
     const auto v_max = static_cast<uint32_t>(max_vertical_sampling());
-    return divide_up(divide_up(height_px * uint32_t{c.vertical_sampling}, v_max), kBlockSide);
+    return divide_up(divide_up(lines() * uint32_t{c.vertical_sampling}, v_max), kBlockSide);
 }
 
 bool Header::is_ready(int component) const {

@@ -21,6 +21,7 @@ constexpr uint32_t divide_up(uint32_t value, uint32_t by) { return (value + by -
 inline constexpr int kMaxComponents = 4;
 inline constexpr int kTableSlots = 4;
 inline constexpr int kBaselineHuffmanSlots = 2;
+inline constexpr uint32_t kMaxLines = 65535;
 inline constexpr uint8_t kNotCoded = 0xFF;  // in Header::accuracy
 
 /// T.81 B.2.2: one row of the frame header.
@@ -35,14 +36,20 @@ struct Component {
 
 /// T.81 B.2.2. A width of 0 says that no frame header has been read.
 struct Frame {
-    uint16_t height_px = 0;  // Y
+    uint16_t height_px = 0;  // Y; 0 until a DNL segment gives it
     uint16_t width_px = 0;   // X
     uint8_t sof = marker::kSof0;
     uint8_t precision_bits = 8;  // P
     uint8_t n_components = 0;
     std::array<Component, kMaxComponents> components{};
 
+    bool lines_due = false;  // a DNL segment must give them (B.2.5)
+
     bool is_present() const { return width_px != 0; }
+    /// No one has said where the first scan ends.
+    bool is_open() const { return is_present() && height_px == 0; }
+    /// At most.
+    uint32_t lines() const { return height_px == 0 ? kMaxLines : height_px; }
     bool is_progressive() const { return sof == marker::kSof2; }
     /// Slots for Huffman tables of a class; before the frame header, what any frame could have.
     int n_huffman_slots() const {

@@ -58,6 +58,8 @@ int JpegCursor::field_bits() const {
         case Element::kRi:
         case Element::kLc:
         case Element::kLp:
+        case Element::kLd:
+        case Element::kNl:
             return 16;
         case Element::kHi:
         case Element::kVi:
@@ -104,7 +106,10 @@ ValueSet JpegCursor::legal() const {
         case Element::kLr:
         case Element::kLc:
         case Element::kLp:
+        case Element::kLd:
             return legal_lengths();
+        case Element::kNl:
+            return legal_lines();
         case Element::kP: {
             ValueSet set = ValueSet::only(8);
             if (segment_.frame.sof != marker::kSof0 && !g.portable) set.add(12);
@@ -112,7 +117,7 @@ ValueSet JpegCursor::legal() const {
         }
         case Element::kY:
             if (g.height_px) return ValueSet::only(*g.height_px);
-            return {1, g.portable ? kMaxPortableSize : kMaxU16};
+            return {g.portable ? 1u : 0u, g.portable ? kMaxPortableSize : kMaxU16};
         case Element::kX:
             if (g.width_px) return ValueSet::only(*g.width_px);
             return {1, g.portable ? kMaxPortableSize : kMaxU16};
@@ -245,7 +250,12 @@ ValueSet JpegCursor::legal_markers() const {
         set.add(marker::kPrefix);
     if (position_.restart_due) {
         set.add(uint32_t{marker::kRst0} + position_.restart_number);
+        if (is_row_end()) set.add(marker::kDnl);
         return set;
+    }
+    if (is_after_first_scan()) {
+        if (header_->frame.lines_due || !grammar_->portable) set.add(marker::kDnl);
+        if (header_->frame.lines_due) return set;
     }
     if (header_->is_fully_coded()) set.add(marker::kEoi);
     if (header_->is_finished()) return set;
@@ -302,6 +312,7 @@ ValueSet JpegCursor::legal_lengths() const {
             }
             return set;
         case Element::kLr:
+        case Element::kLd:
             return ValueSet::only(4);
         case Element::kLp:
             return {g.portable ? kMinPortableApplicationLength : 2, longest};
@@ -407,6 +418,10 @@ ValueSet JpegCursor::legal_dc_bits() const {
 Code JpegCursor::reject_marker(uint32_t value) const {
     const auto code = static_cast<uint8_t>(value);
     const Header& h = *header_;
+    if (!position_.restart_due && is_after_first_scan()) {
+        if (h.frame.lines_due && code != 0) return Code::kLinesMissing;
+        if (code == marker::kDnl) return Code::kNotInGrammar;
+    }
     if (position_.restart_due) {
         return marker::is_restart(code) ? Code::kRestartNumber : Code::kRestartMissing;
     }
@@ -420,9 +435,6 @@ Code JpegCursor::reject_marker(uint32_t value) const {
     if (code == marker::kPrefix) return Code::kNotInGrammar;
     if (code == marker::kDac) return Code::kArithmeticCoding;
     if (code == marker::kDhp || code == marker::kExp) return Code::kHierarchical;
-    if (code == marker::kDnl && h.n_scans == 1 && position_.marker == marker::kSos) {
-        return Code::kNumberOfLinesUnsupported;
-    }
     if (code == marker::kJpegLsSof) return Code::kProcessUnsupported;
     if (code == marker::kJpg || (code >= marker::kJpg0 && code <= marker::kJpg13)) {
         return Code::kJpegExtension;
@@ -470,7 +482,12 @@ Status JpegCursor::why_not(uint32_t value) const {
         case Element::kLs:
         case Element::kLq:
         case Element::kLr:
+        case Element::kLd:
             return because(Code::kSegmentLength);
+        case Element::kNl: {
+            const auto most = static_cast<int32_t>(legal_lines().highest());
+            return because(Code::kNumberOfLines, most);
+        }
         case Element::kLh:
             return value > kMaxPortableLaterLength ? status : because(Code::kSegmentLength);
         case Element::kLc:
@@ -481,7 +498,7 @@ Status JpegCursor::why_not(uint32_t value) const {
         case Element::kNs:
             return because(Code::kReservedValue);
         case Element::kY:
-            return value == 0 ? because(Code::kNumberOfLinesUnsupported) : status;
+            return status;
         case Element::kX:
             return value == 0 ? because(Code::kZeroDimension) : status;
         case Element::kCi:

@@ -104,11 +104,7 @@ bool JpegCursor::can_leave_blocks(uint32_t n) const {
 BandTable::Way JpegCursor::band_way() const {
     const Position& p = position_;
     if (p.interval_left_mcus < plan().band().paths().least_run()) return BandTable::kByCoding;
-    // A coefficient known not to be 0 at the end of the band keeps the block open for its
-    // correction bit.
-    const bool needs_run = plan().kind() == ScanKind::kAcRefinement &&
-                           ((p.known_coefficients >> plan().parameters().se) & 1) != 0;
-    if (needs_run || can_leave_blocks(p.interval_left_mcus - 1)) return BandTable::kEither;
+    if (is_last_known() || can_leave_blocks(p.interval_left_mcus - 1)) return BandTable::kEither;
     return BandTable::kByRun;
 }
 

@@ -32,6 +32,13 @@ private:
     uint64_t n_stuffed_ = 0;
 };
 
+/// Of a block in a refinement: the last coefficient of the band is known not to be 0, so that only
+/// an end of band can end the block, for its correction bit.
+bool JpegCursor::is_last_known() const {
+    return plan().kind() == ScanKind::kAcRefinement &&
+           ((position_.known_coefficients >> plan().parameters().se) & 1) != 0;
+}
+
 /// The leaf below the node with the fewest bits to the end of the interval.
 size_t JpegCursor::cheapest_band_leaf() const {
     const Position& p = position_;
@@ -49,15 +56,12 @@ size_t JpegCursor::cheapest_band_leaf() const {
     const BandTable::Way way = band_way();
     const uint16_t runs = legal_runs();
     const int n_left = band_left();
-    const bool is_last_known = refines && ((p.known_coefficients >> plan.parameters().se) & 1) != 0;
     // Blocks that no run fits all end by coding; what they take is not counted.
     const uint64_t after = way == BandTable::kByCoding && refines ? 0 : ending.bits(n_blocks - 1);
     const auto bits_to_go = [&](int left) {
-        const uint64_t coded = ending.bits_by_coding(left) + after;
-        if (way == BandTable::kByCoding) return coded;
-        if (left == 0 && !is_last_known) return after;
-        const uint64_t by_run = ending.bits_by_run(n_blocks);
-        return refines ? by_run : std::min(by_run, coded);
+        const uint64_t coded = is_last_known() ? BandEnding::kNever : ending.bits_by_coding(left);
+        if (way == BandTable::kByCoding) return coded + after;
+        return std::min(ending.bits_by_run(n_blocks), coded + after);
     };
     size_t best = node.first_leaf;
     std::tuple<uint64_t, int, size_t> best_rank{BandEnding::kNever * 4, 0, 0};
@@ -101,10 +105,16 @@ uint32_t JpegCursor::preferred_run_bits() const {
 bool JpegCursor::skip_band_step(EndingBits& bits) {
     Position& p = position_;
     const ScanPlan& plan = this->plan();
+    const BandEnding& ending = plan.band_ending();
     const bool is_start = p.at == Element::kAcCode && p.n_partial == 0 &&
                           p.k == plan.parameters().ss && p.new_coefficients == 0;
     if (!is_start || p.interval_left_mcus < plan.band().paths().least_run()) return false;
-    const BandEnding::Step step = plan.band_ending().step(p.interval_left_mcus);
+    const uint32_t n_blocks = p.interval_left_mcus;
+    if (n_blocks <= ending.last_irregular() && !is_last_known()) {
+        const uint64_t coded = ending.bits_by_coding(band_left()) + ending.bits(n_blocks - 1);
+        if (coded < ending.bits_by_run(n_blocks)) return false;
+    }
+    const BandEnding::Step step = ending.step(n_blocks);
     if (step.n_blocks == 0) return false;
     const HuffmanTable::Leaf& leaf = plan.component(0).ac->leaf(step.leaf);
     const int n = run_of(leaf.symbol);

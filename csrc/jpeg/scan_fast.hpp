@@ -14,6 +14,11 @@ namespace pycodec_lm::jpeg {
 /// from there finds what is wrong and where.
 class FastScan {
 public:
+    /// The cursor is in a scan of the kind that this is for.
+    static bool takes(const JpegCursor& cursor) {
+        const ScanPlan& plan = *cursor.header().scan;
+        return plan.kind() == ScanKind::kSequential && !plan.is_open();
+    }
     /// Takes a cursor that stands at the start of a scan over as much as is in order; returns the
     /// offset it then stands at.
     static size_t advance(JpegCursor& cursor, const uint8_t* data, size_t n_bytes, size_t offset);

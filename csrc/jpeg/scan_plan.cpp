@@ -29,7 +29,8 @@ ScanPlan::ScanPlan(
       parameters_(parameters),
       limits_(limits_of(before.frame.precision_bits, parameters.al)),
       components_(std::move(components)),
-      restart_interval_mcus_(before.restart_interval_mcus) {
+      restart_interval_mcus_(before.restart_interval_mcus),
+      is_open_(before.frame.is_open()) {
     const Frame& frame = before.frame;
     const bool interleaved = components_.size() > 1;
     for (size_t i = 0; i < components_.size(); ++i) {
@@ -59,7 +60,7 @@ ScanPlan::ScanPlan(
             frame.width_px, kBlockSide * static_cast<uint32_t>(frame.max_horizontal_sampling())
         );
         mcus_high = divide_up(
-            frame.height_px, kBlockSide * static_cast<uint32_t>(frame.max_vertical_sampling())
+            frame.lines(), kBlockSide * static_cast<uint32_t>(frame.max_vertical_sampling())
         );
     } else {
         mcus_wide_ = frame.blocks_wide(components_[0].frame_index);

@@ -119,6 +119,9 @@ public:
     /// In scans that code bands an MCU is a block.
     uint32_t n_mcus() const { return n_mcus_; }
     uint32_t mcus_wide() const { return mcus_wide_; }
+    /// The frame has no height yet: the scan may end behind any row of MCUs (B.2.5), and n_mcus()
+    /// is the most it can have.
+    bool is_open() const { return is_open_; }
     uint16_t restart_interval_mcus() const { return restart_interval_mcus_; }
     /// MCUs of the interval that starts at an MCU.
     uint32_t interval_length_mcus(uint32_t first_mcu) const;
@@ -185,6 +188,7 @@ private:
     uint32_t n_mcus_ = 0;
     uint32_t mcus_wide_ = 0;
     uint16_t restart_interval_mcus_ = 0;
+    bool is_open_ = false;
     uint32_t max_mcu_bits_ = 0;
     uint16_t id_ = ScanIds::kNone;
 

@@ -48,7 +48,9 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
         return StateKey{.high = 0, .low = text.word() << 16};
     }
     // What a band may be hangs on how many blocks are left, and on those that came before.
-    if (!p.in_scan || p.in_band || plan().id() == ScanIds::kNone) return std::nullopt;
+    if (!p.in_scan || p.in_band || plan().is_open() || plan().id() == ScanIds::kNone) {
+        return std::nullopt;
+    }
     // MCUs that the bytes can touch: the one begun, and as many of the cheapest as fit.
     uint64_t reach = 8 * token_reach.n_unit_bytes / plan().cheapest_mcu_bits() + 2;
     if (const uint64_t interval_bytes = plan().whole_interval_bytes(); interval_bytes > 0) {
@@ -65,7 +67,7 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
         restart_number = 0;
     } else if (after_interval > reach) {
         after_interval = kFar;
-    } else if (!header_->is_finished()) {
+    } else if (!only_end_follows()) {
         return std::nullopt;  // the scan may end, and much may follow it
     }
     Packer low;
@@ -96,8 +98,8 @@ void JpegCursor::add_place(Packer& low, Packer& high) const {
 std::optional<FarKey> JpegCursor::far_key() const {
     const Position& p = position_;
     constexpr uint32_t kNear = 3;  // where no mask would serve
-    if (!p.in_scan || p.in_band || p.restart_due || plan().id() == ScanIds::kNone ||
-        p.interval_left_mcus <= kNear) {
+    if (!p.in_scan || p.in_band || plan().is_open() || p.restart_due ||
+        plan().id() == ScanIds::kNone || p.interval_left_mcus <= kNear) {
         return std::nullopt;
     }
     Packer low;
@@ -147,7 +149,7 @@ std::optional<StateKey> JpegCursor::header_ending_key() const {
 
 std::optional<StateKey> JpegCursor::scan_ending_key() const {
     const Position& p = position_;
-    if (p.in_band || plan().id() == ScanIds::kNone) return std::nullopt;
+    if (p.in_band || plan().is_open() || plan().id() == ScanIds::kNone) return std::nullopt;
     // The ending looks at no more of the predictors than their parities, except where it goes on
     // with a DC difference of a size of its own.
     if (p.at == Element::kDcBits) return std::nullopt;
@@ -175,7 +177,7 @@ std::optional<StateKey> JpegCursor::scan_ending_key() const {
     // Inside a code the node counts, behind it the size that the symbol gave.
     high.add(p.at == Element::kAcBits ? p.symbol : p.node, 16);
     // Behind the last scan come EOI or pinned bytes; behind others, what this header needs.
-    const uint64_t owner = header_->is_finished() ? 0 : header_->serial_number.value();
+    const uint64_t owner = only_end_follows() ? 0 : header_->serial_number.value();
     return StateKey{.high = high.word(), .low = low.word(), .owner = owner};
 }
 
@@ -253,8 +255,13 @@ std::array<CounterRange, JpegCursor::kCounters> JpegCursor::Walker::ranges() con
 }
 
 std::optional<uint8_t> JpegCursor::forced_byte() const {
-    if (position_.stuffing_due || (grammar_->is_pinned() && !position_.in_scan))
+    if ((position_.stuffing_due && !is_in_open_scan()) ||
+        (grammar_->is_pinned() && !position_.in_scan))
         return ending_byte();
+    if (is_in_open_scan()) {
+        const ByteSet all = allowed();
+        return all.size() == 1 ? std::optional<uint8_t>(ending_byte()) : std::nullopt;
+    }
     JpegCursor cursor = *this;
     cursor.observer_ = nullptr;
     unsigned byte = 0;

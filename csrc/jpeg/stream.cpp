@@ -65,6 +65,15 @@ void JpegCursor::take(uint32_t value) {
             header_ = std::move(header);
             return expect_marker();
         }
+        case Element::kLd:
+            return expect(Element::kNl);
+        case Element::kNl: {
+            auto header = std::make_shared<Header>(*header_);
+            header->frame.height_px = static_cast<uint16_t>(value);
+            header->frame.lines_due = false;
+            header_ = std::move(header);
+            return expect_marker();
+        }
         case Element::kLc:
         case Element::kLp:
             p.segment_left = static_cast<uint16_t>(value - 2);
@@ -93,6 +102,7 @@ void JpegCursor::take(uint32_t value) {
 void JpegCursor::take_marker(uint8_t code) {
     Position& p = position_;
     if (code == marker::kPrefix) return;  // fill byte, B.1.1.2
+    if (p.restart_due && code == marker::kDnl) end_open_scan();
     if (p.restart_due) {
         p.restart_due = false;
         p.restart_number = (p.restart_number + 1) & 7;
@@ -120,6 +130,8 @@ void JpegCursor::take_marker(uint8_t code) {
             return expect(Element::kLh);
         case marker::kDri:
             return expect(Element::kLr);
+        case marker::kDnl:
+            return expect(Element::kLd);
         default:
             return expect(Element::kLc);
     }
@@ -139,6 +151,8 @@ void JpegCursor::take_frame_field(uint32_t value) {
             return expect(Element::kY);
         case Element::kY:
             frame.height_px = static_cast<uint16_t>(value);
+            frame.lines_due = value == 0;
+            if (frame.lines_due) frame.height_px = grammar_->known_lines.value_or(0);
             return expect(Element::kX);
         case Element::kX:
             frame.width_px = static_cast<uint16_t>(value);

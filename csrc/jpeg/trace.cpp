@@ -306,6 +306,7 @@ Trace trace(
     std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes,
     const TraceLimits& limits, uint64_t begin_symbols, uint64_t end_symbols
 ) {
+    grammar = with_known_lines(std::move(grammar), data, n_bytes);
     return Tracer(std::move(grammar), data, n_bytes, limits, begin_symbols, end_symbols).run();
 }
 

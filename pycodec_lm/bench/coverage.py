@@ -92,7 +92,8 @@ _ERROR_CODES = [
     "hierarchical",
     "jpeg_extension",
     "component_count_unsupported",
-    "number_of_lines_unsupported",
+    "lines_missing",
+    "number_of_lines",
 ]
 
 # Where wrong bytes are tried.

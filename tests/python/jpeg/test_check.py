@@ -131,7 +131,7 @@ BROKEN = {
     "DHT DC symbol": (SOI + _dht([1], b"\x10"), "huffman_dc_symbol", "Vi,j", 23, 3),
     "precision": (SOI + _sof(p=12), "reserved_value", "P", 6, 5),
     "no width": (SOI + _sof(x=0), "zero_dimension", "X", 10, 7),
-    "no height": (SOI + _sof(y=0), "number_of_lines_unsupported", "Y", 8, 7),
+    "no height": (SOI + _sof(y=0), "truncated", "marker prefix", 15, 0),
     "sampling 5": (SOI + _sof(hv=0x51), "sampling_factor", "Hi", 13, 3),
     "sampling 0": (SOI + _sof(hv=0x10), "sampling_factor", "Vi", 13, 7),
     "five components": (SOI + b"\xff\xc0\x00\x17", "component_count_unsupported", "Lf", 5, 6),
