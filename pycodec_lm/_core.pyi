@@ -46,6 +46,9 @@ class Status(metaclass=_Pybind11Type):
 def check_jpeg(
     data: Buffer, *, abbreviated: bool = False, tables: Buffer | None = None, by_push: bool = False
 ) -> tuple[Status, int, int]: ...
+def check_jpeg_leniently(
+    data: Buffer, *, abbreviated: bool = False, tables: Buffer | None = None
+) -> tuple[Status, int, int, list[tuple[Status, int]]]: ...
 
 class JpegGrammar(metaclass=_Pybind11Type):
     def __init__(

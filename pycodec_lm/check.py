@@ -48,7 +48,8 @@ class Verdict:
         offset: the byte at which it broke, counted from 0; for a valid file the byte after its end.
         bit: the bit of that byte, 0 (most significant) to 7.
         message: one line for people, with all of this in it.
-        notes: what is legal but worth knowing, such as bytes after the end.
+        notes: what is legal but worth knowing, such as bytes after the end; with `strict=False`,
+            which rules the file breaks where decoders say nothing.
     """
 
     valid: bool
@@ -69,6 +70,7 @@ class Verdict:
 def check(
     source: str | os.PathLike[str] | Buffer,
     *,
+    strict: bool = True,
     abbreviated: bool = False,
     tables: str | os.PathLike[str] | Buffer | None = None,
 ) -> Verdict:
@@ -76,6 +78,8 @@ def check(
 
     Args:
         source: a path, or the bytes themselves (`bytes`, `memoryview`, a numpy array of uint8).
+        strict: False goes on where decoders do so without a word (docs/rules-jpeg.md): the verdict
+            is valid, and what was passed over stands in its notes.
         abbreviated: True accepts a JPEG stream without its tables (T.81 B.4, B.5).
         tables: for such a stream, the path or bytes of the tables (a stream of tables only).
 
@@ -98,9 +102,21 @@ def check(
 
     from . import _core
 
-    status, end, n_trailing_bytes = _core.check_jpeg(
-        data, abbreviated=abbreviated, tables=None if tables is None else _data_of(tables)
-    )
+    outside = None if tables is None else _data_of(tables)
+    notes = []
+    if strict:
+        status, end, n_trailing_bytes = _core.check_jpeg(
+            data, abbreviated=abbreviated, tables=outside
+        )
+    else:
+        status, end, n_trailing_bytes, passed_over = _core.check_jpeg_leniently(
+            data, abbreviated=abbreviated, tables=outside
+        )
+        for note, n_times in passed_over:
+            again = f", {n_times} times in a row" if n_times > 1 else ""
+            notes.append(f"{note.message}{again}")
+    if n_trailing_bytes:
+        notes.append(f"{n_trailing_bytes} bytes after the end")
     return Verdict(
         valid=status.ok,
         format="jpeg",
@@ -111,7 +127,7 @@ def check(
         offset=end if status.ok else status.offset,
         bit=0 if status.ok else status.bit,
         message=status.message,
-        notes=(f"{n_trailing_bytes} bytes after the end",) if n_trailing_bytes else (),
+        notes=tuple(notes),
     )
 
 

@@ -187,6 +187,17 @@ py::list coefficient_arrays(
     return arrays;
 }
 
+jpeg::CheckResult run_check(
+    jpeg::CheckResult (*check)(std::shared_ptr<const JpegGrammar>, const uint8_t*, size_t),
+    const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables
+) {
+    const py::buffer_info info = buffer.request();
+    const auto data = bytes_of(info);
+    const GrammarPointer grammar = standard_grammar(abbreviated, tables);
+    const py::gil_scoped_release release;
+    return check(grammar, data.data(), data.size());
+}
+
 void bind_cursor(py::module_& m) {
     py::class_<JpegCursor>(m, "JpegCursor", "Where a JPEG stream stands between two bytes.")
         .def(py::init<GrammarPointer>(), py::arg("grammar"))
@@ -315,21 +326,27 @@ void bind_jpeg(py::module_& m) {
         "check_jpeg",
         [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables,
            bool by_push) {
-            const py::buffer_info info = buffer.request();
-            const auto data = bytes_of(info);
-            const GrammarPointer grammar = standard_grammar(abbreviated, tables);
-            jpeg::CheckResult result;
-            {
-                py::gil_scoped_release release;
-                result =
-                    (by_push ? jpeg::check_by_push
-                             : jpeg::check)(grammar, data.data(), data.size());
-            }
+            const auto result =
+                run_check(by_push ? jpeg::check_by_push : jpeg::check, buffer, abbreviated, tables);
             return py::make_tuple(result.status, result.end_offset, result.trailing_bytes);
         },
         py::arg("data"), py::kw_only(), py::arg("abbreviated") = false,
         py::arg("tables") = py::none(), py::arg("by_push") = false,
         "(status, offset just after EOI or of the stop, bytes after EOI); by_push is the slow twin."
+    );
+    m.def(
+        "check_jpeg_leniently",
+        [](const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables) {
+            const auto result = run_check(jpeg::check_leniently, buffer, abbreviated, tables);
+            py::list notes;
+            for (const jpeg::Note& note : result.notes) {
+                notes.append(py::make_tuple(note.status, note.n_times));
+            }
+            return py::make_tuple(result.status, result.end_offset, result.trailing_bytes, notes);
+        },
+        py::arg("data"), py::kw_only(), py::arg("abbreviated") = false,
+        py::arg("tables") = py::none(),
+        "check_jpeg() that goes on where decoders do; with a list of (status, times in a row)."
     );
     m.def(
         "pin_like",

@@ -17,6 +17,20 @@ CheckResult result_of(const JpegCursor& cursor, const Status& status, size_t n_b
     return result;
 }
 
+/// The next bytes of the data, many at once where that can be; `at` moves on past what was taken.
+Status push_some(JpegCursor& cursor, const uint8_t* data, size_t n_bytes, size_t& at) {
+    const bool was_in_scan = cursor.in_scan();
+    const Status status = cursor.push(data[at]);
+    if (!status) return status;
+    ++at;
+    if (!cursor.in_scan()) {
+        at += cursor.accept_contents(data + at, n_bytes - at);
+    } else if (!was_in_scan && FastScan::takes(cursor)) {
+        at = FastScan::advance(cursor, data, n_bytes, at);
+    }
+    return status;
+}
+
 }  // namespace
 
 CheckResult check_by_push(
@@ -32,18 +46,27 @@ CheckResult check_by_push(
 CheckResult check(std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes) {
     JpegCursor cursor(std::move(grammar));
     Status status;
-    bool was_in_scan = false;
-    for (size_t i = 0; i < n_bytes && !cursor.is_complete();) {
-        status = cursor.push(data[i++]);
-        if (!status) break;
-        if (!cursor.in_scan()) {
-            i += cursor.accept_contents(data + i, n_bytes - i);
-        } else if (!was_in_scan && FastScan::takes(cursor)) {
-            i = FastScan::advance(cursor, data, n_bytes, i);
-        }
-        was_in_scan = cursor.in_scan();
-    }
+    for (size_t at = 0; at < n_bytes && status && !cursor.is_complete();)
+        status = push_some(cursor, data, n_bytes, at);
     return result_of(cursor, status, n_bytes);
+}
+
+CheckResult check_leniently(
+    std::shared_ptr<const JpegGrammar> grammar, const uint8_t* data, size_t n_bytes
+) {
+    JpegCursor cursor(std::move(grammar));
+    LenientReader reader;
+    Status status;
+    for (size_t at = 0; at < n_bytes && status && !cursor.is_complete();) {
+        status = push_some(cursor, data, n_bytes, at);
+        if (!status && reader.take(cursor, data[at], status)) {
+            status = {};
+            ++at;
+        }
+    }
+    CheckResult result = result_of(cursor, status, n_bytes);
+    result.notes = reader.notes();
+    return result;
 }
 
 }  // namespace pycodec_lm::jpeg

@@ -123,6 +123,7 @@ public:
 
 private:
     friend class FastScan;
+    friend class LenientReader;
 
     struct Position {
         Element at = Element::kSoi;  // the field that comes next

@@ -32,6 +32,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-q", "--quiet", action="store_true", help="print only what is not valid")
     parser.add_argument("--json", action="store_true", help="print one JSON object a file")
     parser.add_argument(
+        "--lenient",
+        action="store_true",
+        help="go on where decoders do without a word, and note what is wrong there",
+    )
+    parser.add_argument(
         "--abbreviated", action="store_true", help="accept JPEG streams without their tables"
     )
     parser.add_argument(
@@ -48,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             verdict = check(
                 read_stream(sys.stdin.buffer, "standard input") if path == "-" else path,
+                strict=not args.lenient,
                 abbreviated=args.abbreviated or tables is not None,
                 tables=tables,
             )
