@@ -2,6 +2,7 @@
 #include "jpeg/cursor.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "jpeg/markers.hpp"
 
@@ -40,9 +41,9 @@ bool JpegCursor::accept_ordinary(uint8_t byte) {
 /// Takes the bits of a byte that belong to several fields, all of them or none.
 bool JpegCursor::take_in_parts(uint8_t byte) {
     const Position before = position_;
-    // Inside a scan the header stays; only outside it can a failing byte have changed it.
+    // Inside a scan the header stays, but for what the end of one adds to the history.
     std::shared_ptr<const Header> header_before;
-    if (!before.in_scan || before.restart_due) header_before = header_;
+    if (!before.in_scan || before.restart_due || before.in_band) header_before = header_;
     for (int n_left = 8; n_left > 0;) {
         const int n_taken = take_bits(byte & ((1u << n_left) - 1), n_left);
         n_left -= n_taken;
@@ -110,7 +111,13 @@ Status JpegCursor::push(uint8_t byte) {
         } else if (byte == marker::kPrefix) {
             status.code = Code::kFillBeforeStuffing;
         }
-        if (position_.row_end == Position::RowEnd::kPrefix) status.code = Code::kLinesMissing;
+        const bool may_be_marker = position_.row_end == Position::RowEnd::kPrefix;
+        if (may_be_marker) status.code = Code::kLinesMissing;
+        // The first bit that neither 00 has nor, where it may come, DNL.
+        const int n_zeros = std::countl_zero(byte);
+        const int n_of_marker =
+            may_be_marker ? std::countl_zero(static_cast<uint8_t>(byte ^ marker::kDnl)) : 0;
+        status.bit = static_cast<uint8_t>(std::min(7, std::max(n_zeros, n_of_marker)));
         status.limit =
             static_cast<int32_t>(std::min<uint32_t>(position_.interval_left_mcus, INT32_MAX));
     } else {

@@ -248,6 +248,7 @@ private:
     size_t take_quantization_table(const uint8_t* data, size_t n_bytes);
     size_t take_huffman_table(const uint8_t* data, size_t n_bytes);
     // legal.cpp: which values a field may take.
+    ValueSet legal_start_bytes() const;
     ValueSet legal_markers() const;
     ValueSet legal_lengths() const;
     ValueSet legal_code_counts() const;

@@ -21,8 +21,12 @@ uint32_t JpegCursor::preferred_value() const {
     const Header& h = *header_;
     const Position& p = position_;
     switch (p.at) {
+        case Element::kSoi:
+            return p.index == 0 ? marker::kPrefix : marker::kSoi;
         case Element::kMarker:
             return preferred_marker();
+        case Element::kY:  // 0 would leave it to a DNL segment
+            return 1;
         case Element::kTqi:  // a table that exists needs not be sent
             for (uint32_t slot = 0; slot < kTableSlots; ++slot) {
                 if (h.tables.quantization_bits[slot] == 8) return slot;

@@ -140,6 +140,7 @@ void JpegCursor::end_interval() {
     if (!p.restart_due) {
         p.in_scan = false;
         p.in_band = false;
+        end_history();
         ++p.pinned_chunk;
         p.pinned_index = 0;
     }

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "jpeg/scan_plan.hpp"
+#include "jpeg/scan_script.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -46,6 +47,10 @@ bool Header::is_ready(int component) const {
     const int table_bits = tables.quantization_bits[c.quantization_slot];
     return !is_coded(component) && table_bits != 0 &&
            table_bits <= (frame.precision_bits == 8 ? 8 : 16);
+}
+
+bool Header::is_scan_possible() const {
+    return is_scan_possible_.get([this] { return ScanScript(*this).allows({}); });
 }
 
 uint64_t Header::bytes_from_marker(const std::function<uint64_t()>& compute) const {

@@ -136,12 +136,16 @@ struct Header {
     /// The component has its quantization table and has not been coded.
     bool is_ready(int component) const;
 
+    /// Some component can be coded with the tables there are.
+    bool is_scan_possible() const;
+
     /// Bytes of the shortest known ending from where a marker is due; `compute` is called the first
     /// time only.
     uint64_t bytes_from_marker(const std::function<uint64_t()>& compute) const;
 
 private:
     Memo<uint64_t> bytes_from_marker_;
+    Memo<bool> is_scan_possible_;
 };
 
 }  // namespace pycodec_lm::jpeg

@@ -47,7 +47,6 @@ Spelling JpegCursor::spelling() const {
 
 int JpegCursor::field_bits() const {
     switch (position_.at) {
-        case Element::kSoi:
         case Element::kLf:
         case Element::kY:
         case Element::kX:
@@ -93,7 +92,7 @@ ValueSet JpegCursor::legal() const {
     const Position& p = position_;
     switch (p.at) {
         case Element::kSoi:
-            return ValueSet::only((marker::kPrefix << 8) | marker::kSoi);
+            return legal_start_bytes();
         case Element::kMarkerPrefix:
             return ValueSet::only(marker::kPrefix);
         case Element::kMarker:
@@ -281,7 +280,7 @@ bool JpegCursor::is_scan_possible() const {
         *grammar_->restart_interval_mcus != h.restart_interval_mcus) {
         return false;
     }
-    return ScanScript(h).allows({});
+    return h.is_scan_possible();
 }
 
 /// T.81 B.1.1.4: a length counts itself, not the marker.
@@ -364,6 +363,18 @@ ValueSet JpegCursor::legal_code_counts() const {
     while (highest >= lowest && capacity_after(highest) < missing - highest) --highest;
     const int32_t from = std::max(lowest, first_end >= least ? first_end + 1 : lowest);
     if (from <= highest) set.add(static_cast<uint32_t>(from), static_cast<uint32_t>(highest));
+    return set;
+}
+
+/// FF D8, after any number of fill bytes (B.1.1.2).
+ValueSet JpegCursor::legal_start_bytes() const {
+    ValueSet set;
+    const bool has_prefix = position_.index > 0;
+    if (has_prefix) set.add(marker::kSoi);
+    // Decoders know a JPEG by its first two bytes.
+    if (!has_prefix || (grammar_->allows_fill_bytes() && !grammar_->portable)) {
+        set.add(marker::kPrefix);
+    }
     return set;
 }
 
@@ -469,13 +480,23 @@ Status JpegCursor::why_not(uint32_t value) const {
             return because(Code::kMarkerExpected);
         case Element::kMarker: {
             const Code code = reject_marker(value);
+            if (code == Code::kScanNotReady) {
+                for (int i = 0; i < h.frame.n_components; ++i) {
+                    const Component& c = h.frame.components[static_cast<size_t>(i)];
+                    const bool has_table = h.tables.quantization_bits[c.quantization_slot] != 0;
+                    if (h.is_coded(i) || h.is_ready(i) || !has_table) continue;
+                    status.value = c.identifier;
+                    return because(Code::kQuantizationTablePrecision, c.quantization_slot);
+                }
+            }
             if (code == Code::kRestartNumber || code == Code::kRestartUnexpected) {
                 status.value = static_cast<int32_t>(value & 7);
             }
             return because(code, p.restart_number);
         }
         case Element::kLf:
-            if (value > 20 && (value - 8) % 3 == 0)
+            // Progressive frames have 4 components at most (Table B.2).
+            if (value > 20 && (value - 8) % 3 == 0 && segment_.frame.sof != marker::kSof2)
                 return because(Code::kComponentCountUnsupported);
             if (value == 14) return status;
             return because(Code::kSegmentLength);

@@ -126,37 +126,44 @@ std::optional<uint8_t> ScanScript::band_accuracy(int component, int ss, int se) 
 }
 
 bool ScanScript::fits_bands(const ScanChoice& choice, ScanKind kind) {
+    const bool is_first = kind == ScanKind::kAcFirst;
     for (int component = 0; component < frame_.n_components; ++component) {
         if (choice.n_known > 0 && choice.components[0].frame_index != component) continue;
         if (!header_.is_coded(component)) continue;  // G.1.1.1.1: DC first
-        const int last_ss = choice.ss.value_or(kLastCoefficient);
-        for (int ss = choice.ss.value_or(1); ss <= last_ss; ++ss) {
-            const int last_se = choice.se.value_or(kLastCoefficient);
-            for (int se = choice.se.value_or(static_cast<uint8_t>(ss)); se <= last_se; ++se) {
-                if (se < ss || !band_accuracy(component, ss, se)) break;
-                if (fits_band(choice, kind, component, ss, se)) return true;
+        const auto& accuracy = header_.accuracy[static_cast<size_t>(component)];
+        const Intervals intervals = intervals_of(component);
+        const int first_ss = choice.ss.value_or(1);
+        int end_of_band = kLastCoefficient;  // the last coefficient coded as ss is
+        for (int ss = kLastCoefficient; ss >= first_ss; --ss) {
+            const uint8_t before = accuracy[static_cast<size_t>(ss)];
+            if (ss < kLastCoefficient && accuracy[static_cast<size_t>(ss) + 1] != before) {
+                end_of_band = ss;
+            }
+            if (!may_be(choice.ss, ss)) continue;
+            if (is_first != (before == kNotCoded) || before == 0) continue;
+            if (!may_be(choice.ah, is_first ? 0 : before)) continue;
+            if (!is_first && !may_be(choice.al, before - 1)) continue;
+            const int al = is_first ? choice.al.value_or(0) : before - 1;
+            const Bands bands{
+                component, ss, choice.se.value_or(static_cast<uint8_t>(ss)),
+                choice.se.value_or(static_cast<uint8_t>(end_of_band))
+            };
+            if (al > kMaxAl || bands.first_se < ss || bands.last_se > end_of_band) continue;
+            const std::optional<uint8_t> known =
+                choice.n_known > 0 ? choice.components[0].ac_slot : std::nullopt;
+            for (int slot = 0; slot < kTableSlots; ++slot) {
+                if (may_be(known, slot) && fits_band(bands, kind, slot, al, intervals)) return true;
             }
         }
     }
     return false;
 }
 
-bool ScanScript::fits_band(const ScanChoice& choice, ScanKind kind, int component, int ss, int se) {
-    const uint8_t before = *band_accuracy(component, ss, se);
-    int al = choice.al.value_or(0);
-    if (kind == ScanKind::kAcFirst) {
-        if (before != kNotCoded || !may_be(choice.ah, 0) || al > kMaxAl) return false;
-    } else {
-        if (before == kNotCoded || before == 0 || !may_be(choice.ah, before)) return false;
-        if (!may_be(choice.al, before - 1)) return false;
-        al = before - 1;
-    }
-    const std::optional<uint8_t> known =
-        choice.n_known > 0 ? choice.components[0].ac_slot : std::nullopt;
-    for (int slot = 0; slot < kTableSlots; ++slot) {
-        if (may_be(known, slot) && can_end_blocks(component, slot, kind, ss, se, al)) return true;
-    }
-    return false;
+ScanScript::Intervals ScanScript::intervals_of(int component) const {
+    const uint32_t n_blocks = frame_.blocks_wide(component) * frame_.blocks_high(component);
+    const uint32_t ri = header_.restart_interval_mcus;
+    if (ri == 0 || ri >= n_blocks) return {n_blocks, n_blocks, n_blocks};
+    return {n_blocks, ri, n_blocks % ri == 0 ? ri : n_blocks % ri};
 }
 
 const BandPaths& ScanScript::paths_of(int slot, const BandRules& rules) {
@@ -169,28 +176,36 @@ const BandPaths& ScanScript::paths_of(int slot, const BandRules& rules) {
     return *paths;
 }
 
-/// Every interval of the scan can be coded with the table: by an end of band that fits it, or each
-/// block by its last coefficient.
-bool ScanScript::can_end_blocks(int component, int slot, ScanKind kind, int ss, int se, int al) {
+/// For one of the bands every interval of the scan can be coded with the table: by an end of band
+/// that fits it, or each block by its last coefficient.
+bool ScanScript::fits_band(
+    const Bands& bands, ScanKind kind, int slot, int al, const Intervals& intervals
+) {
     if (header_.tables.find(TableClass::kAc, slot) == nullptr) return false;
     const bool refines = kind == ScanKind::kAcRefinement;
     const BandPaths& paths = paths_of(slot, band_rules(frame_.precision_bits, al, refines));
-    const uint32_t n_blocks = frame_.blocks_wide(component) * frame_.blocks_high(component);
-    const uint32_t ri = header_.restart_interval_mcus;
-    const bool is_one_interval = ri == 0 || ri >= n_blocks;
-    const uint32_t longest = is_one_interval ? n_blocks : ri;
-    const uint32_t last = is_one_interval || n_blocks % ri == 0 ? longest : n_blocks % ri;
-    if (paths.least_run() <= last) return true;
-    if (!refines) return paths.can_finish(se - ss + 1);
-    // Only blocks whose last coefficient was 0 so far end without an end of band.
-    const uint32_t n_without_run = paths.least_run() <= longest ? last : n_blocks;
-    if (n_without_run > kMaxBlocksWithoutRun) return false;
-    const CoefficientHistory* history = header_.histories[static_cast<size_t>(component)].get();
-    for (uint32_t block = n_blocks - n_without_run; block < n_blocks; ++block) {
-        const uint64_t known = history == nullptr ? 0 : history->of_block(block);
-        if (!can_finish_block(paths, known, ss, se)) return false;
+    if (paths.least_run() <= intervals.last) return true;
+    const int ss = bands.ss;
+    if (!refines) {
+        const uint64_t lengths = band_mask(bands.first_se - ss + 1, bands.last_se - ss + 1);
+        return (paths.finishable() & lengths) != 0;
     }
-    return true;
+    // Only blocks whose last coefficient was 0 so far end without an end of band.
+    const uint32_t n_blocks = intervals.n_blocks;
+    const uint32_t n_without_run =
+        paths.least_run() <= intervals.longest ? intervals.last : n_blocks;
+    if (n_without_run > kMaxBlocksWithoutRun) return false;
+    const CoefficientHistory* history =
+        header_.histories[static_cast<size_t>(bands.component)].get();
+    for (int se = bands.first_se; se <= bands.last_se; ++se) {
+        uint32_t block = n_blocks - n_without_run;
+        for (; block < n_blocks; ++block) {
+            const uint64_t known = history == nullptr ? 0 : history->of_block(block);
+            if (!can_finish_block(paths, known, ss, se)) break;
+        }
+        if (block == n_blocks) return true;
+    }
+    return false;
 }
 
 }  // namespace pycodec_lm::jpeg

@@ -66,9 +66,21 @@ private:
     bool allows(const ScanChoice& choice, ScanKind kind);
     bool fits_components(const ScanChoice& choice, ScanKind kind, uint8_t accuracy) const;
     bool fits_tables(const ScanChoice& choice, TableClass table_class) const;
+    /// Of a component that is coded alone.
+    struct Intervals {
+        uint32_t n_blocks;
+        uint32_t longest;
+        uint32_t last;  // which is the shortest
+    };
+    Intervals intervals_of(int component) const;
+    struct Bands {
+        int component;
+        int ss;
+        int first_se;
+        int last_se;
+    };
     bool fits_bands(const ScanChoice& choice, ScanKind kind);
-    bool fits_band(const ScanChoice& choice, ScanKind kind, int component, int ss, int se);
-    bool can_end_blocks(int component, int slot, ScanKind kind, int ss, int se, int al);
+    bool fits_band(const Bands& bands, ScanKind kind, int slot, int al, const Intervals& intervals);
     const BandPaths& paths_of(int slot, const BandRules& rules);
 
     const Header& header_;

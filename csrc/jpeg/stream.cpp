@@ -21,7 +21,9 @@ void JpegCursor::take(uint32_t value) {
     Position& p = position_;
     switch (p.at) {
         case Element::kSoi:
-            return expect_marker();
+            if (value == marker::kSoi) return expect_marker();
+            p.index = 1;
+            return;
         case Element::kMarkerPrefix:
             return expect(Element::kMarker);
         case Element::kMarker:
@@ -122,7 +124,6 @@ void JpegCursor::take_marker(uint8_t code) {
             segment_.frame = {.sof = code};
             return expect(Element::kLf);
         case marker::kSos:
-            end_history();
             return expect(Element::kLs);
         case marker::kDqt:
             return expect(Element::kLq);

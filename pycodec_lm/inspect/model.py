@@ -297,6 +297,7 @@ def _segments(data: bytes, trace: _Trace) -> Iterator[Segment]:
     end_of_data = min(len(data), trace["end_offset"])
     n_fill_bytes = n_fill_of_code = 0
     code, start = 0, 0
+    seen_prefix = False
     fields: list[Field] = []
     for row in trace["fields"]:
         name = _ELEMENT_NAMES[row["element"]]
@@ -304,16 +305,16 @@ def _segments(data: bytes, trace: _Trace) -> Iterator[Segment]:
         if name not in ("SOI", "marker prefix", "marker"):
             fields.append(_field(data, name, row))
             continue
-        if name == "marker prefix":
+        if name == "marker prefix" or (name == "SOI" and not seen_prefix):
+            seen_prefix = True
             continue
         if int(row["value"]) == _FILL:
             n_fill_bytes += 1
             continue
         if code:
             yield _segment(code, start, end_of_data, n_fill_of_code, fields)
-        is_first = name == "SOI"
-        code = int(row["value"]) & 0xFF
-        start = offset if is_first else offset - 1
+        code = int(row["value"])
+        start = offset - 1
         n_fill_of_code, n_fill_bytes, fields = n_fill_bytes, 0, []
     if code:
         yield _segment(code, start, end_of_data, n_fill_of_code, fields)
