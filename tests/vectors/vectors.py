@@ -74,6 +74,13 @@ MARKER_SETS = {
     "after the only scan": "EOI fill",
     "after the last of several scans": "EOI fill",
 } | {f"RST{m} is due": f"RST{m} fill" for m in range(8)}
+# Lq (B.2.4.1): 2 and 65 bytes for each table of 8 bits, 129 for each of 16.
+WHOLE_TABLES = "room for whole tables"
+_TABLE_LENGTHS = {
+    2 + n_bytes + 64 * n_wide
+    for n_bytes in range(65, 65534, 65)
+    for n_wide in range(n_bytes // 65 + 1)
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,8 @@ class Vector:
     data: bytes
     parts: tuple[Part, ...]
     expected: Expected | None
-    place: str
+    place: str  # where it breaks, as the vector says
+    after: str  # the part before that place
     at: tuple[Part, Piece] | None
     legal: tuple[str, ...]  # spelled in bits, or low and high end of a range: see _legal()
     abbreviated: bool
@@ -206,6 +214,7 @@ class _Reader:
             parts=tuple(parts),
             expected=expected,
             place=place,
+            after=_name_before(parts, place),
             at=at,
             legal=legal,
             abbreviated=row.get("abbreviated", base.get("abbreviated", False)),
@@ -219,7 +228,9 @@ def _name_of(item: Any) -> str:
 
 def _split(place: str) -> tuple[str, int, str, int]:
     """'SOF0/Hi 2' is SOF0, 0, Hi, 1: counted from 0."""
-    match = re.fullmatch(r"([A-Za-z0-9]+)(?: (\d+))?(?:/([A-Za-z,]+(?: [a-z]+)?)(?: (\d+))?)?", place)
+    match = re.fullmatch(
+        r"([A-Za-z0-9]+)(?: (\d+))?(?:/([A-Za-z,]+(?: [a-z]+)?)(?: (\d+))?)?", place
+    )
     if match is None:
         raise ValueError(f"{place!r} is no place")
     part, n, element, k = match.groups()
@@ -247,6 +258,12 @@ def _find_piece(parts: list[Part], place: str) -> tuple[Part, Piece]:
     if k >= len(found):
         raise ValueError(f"{place}: there are {len(found)} such elements")
     return part, found[k]
+
+
+def _name_before(parts: list[Part], place: str) -> str:
+    at = _find_part(parts, place) if place else 0
+    names = [part.name for part in parts[:at]]
+    return f"{names[-1]} {names.count(names[-1])}" if names else ""
 
 
 def _edit_pieces(parts: list[Part], row: dict[str, Any]) -> None:
@@ -332,6 +349,8 @@ def _legal(element: str, stated: Any, piece: Piece) -> tuple[str, ...]:
     if element == MARKER:
         names = MARKER_SETS.get(stated, stated).split()
         return tuple(f"{MARKERS[name]:08b}" for name in names)
+    if stated == WHOLE_TABLES:
+        return tuple(f"{length:016b}" for length in _TABLE_LENGTHS if length < 1 << 16)
     ranges = str(stated).split(",")
     pairs = [tuple(int(end, 0) for end in text.split("..")) for text in ranges]
     if element == DC_BITS:
