@@ -71,16 +71,17 @@ _KEYS = {"name", "file", "base", "cut", "at", "element", "legal", "abbreviated",
 
 # T.81 Figure B.2: what a marker may be. Fill bytes may stand before every marker.
 _FRAMES = "SOF0 SOF1" if "progressive.yaml" in AWAITED else "SOF0 SOF1 SOF2"
+_LINES = "" if "dnl.yaml" in AWAITED else "DNL"
 _TABLES = "DHT DQT DRI COM fill " + " ".join(f"APP{n}" for n in range(16))
 MARKER_SETS = {
     "before the frame header": f"{_TABLES} {_FRAMES}",
     "abbreviated, before the frame header": f"{_TABLES} {_FRAMES} EOI",
     "tables only": _TABLES,
     "before a scan": f"{_TABLES} SOS",
-    "after the first scan, before another": f"{_TABLES} SOS",
-    "after the first scan, tables only": _TABLES,
+    "after the first scan, before another": f"{_TABLES} SOS {_LINES}",
+    "after the first scan, tables only": f"{_TABLES} {_LINES}",
     "between later scans": f"{_TABLES} SOS",
-    "after the only scan": "EOI fill",
+    "after the only scan": f"EOI fill {_LINES}",
     "after the last of several scans": "EOI fill",
     "DNL is due": "DNL fill",
 } | {f"RST{m} is due": f"RST{m} fill" for m in range(8)}

@@ -42,6 +42,13 @@ def _parameters(vectors: list[Vector]) -> list[object]:
     ]
 
 
+def _has_open_height(vector: Vector) -> bool:
+    """The writer is given values, and none of a scan says that it ends before DNL (B.2.5)."""
+    at = vector.at[1] if vector.at else None
+    pieces = [piece for part in vector.parts for piece in part.pieces]
+    return any(p.element == "Y" and p.value == 0 and p is not at for p in pieces)
+
+
 def _cursor(vector: Vector) -> _core.JpegCursor:
     return _core.JpegCursor(JpegGrammar(portable=False, **vector.options))
 
@@ -65,7 +72,7 @@ def test_what_keeps_the_rules_is_accepted(vector: Vector) -> None:
         assert cursor.is_complete()
 
 
-@pytest.mark.parametrize("vector", _parameters(KEPT))
+@pytest.mark.parametrize("vector", _parameters([v for v in KEPT if not _has_open_height(v)]))
 def test_the_writer_spells_as_the_vectors_do(vector: Vector) -> None:
     writer = _writer(vector)
     for part in vector.parts:
@@ -103,7 +110,14 @@ def test_what_breaks_a_rule_is_named(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize(
-    "vector", _parameters([v for v in BROKEN if v.at and v.expected.element not in AUTOMATIC])
+    "vector",
+    _parameters(
+        [
+            v
+            for v in BROKEN
+            if v.at and v.expected.element not in AUTOMATIC and not _has_open_height(v)
+        ]
+    ),
 )
 def test_what_a_vector_calls_legal_is_what_the_engine_does(vector: Vector) -> None:
     assert vector.at is not None and vector.expected is not None
