@@ -20,6 +20,8 @@ PLACE is a part and an element ("SOF0/Hi 2"; "ECS/stuffing 1" is what stands for
     element: NAME      the element that is due there, if it is not the one the file means
     legal: VALUES      what may stand there: "1..4", symbols, differences, or names of markers
 
+`abbreviated: true` and `tables: VECTOR` are options of check (B.4, B.5).
+
 Byte and bit are worked out: the first bit at which no legal value is left.
 """
 
@@ -67,7 +69,7 @@ DISPUTED = {
 
 _ITEM_EDITS = ("replace", "before", "after")
 _PIECE_EDITS = ("delete", "move", "set")
-_KEYS = {"name", "file", "base", "cut", "at", "element", "legal", "abbreviated", "tables", "says"}
+_KEYS = {"name", "file", "base", "cut", "at", "element", "legal", "abbreviated", "tables"}
 
 # T.81 Figure B.2: what a marker may be. Fill bytes may stand before every marker.
 _FRAMES = "SOF0 SOF1" if "progressive.yaml" in AWAITED else "SOF0 SOF1 SOF2"
