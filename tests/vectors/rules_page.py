@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pycodec_lm import _core
 from pycodec_lm.bench.decoders import decoder_versions
 
 from .decoders import DECODERS, ask_all
@@ -24,7 +25,7 @@ Made by `{command}`; do not edit. Each row is one file of
 `tests/vectors/jpeg`, written there as syntax elements; a rule and its clause in ITU-T T.81 stand
 before the first of its files. A file of the upper table of a chapter breaks this rule and no other,
 and `pycodec_lm.check` gives the code at the element named; a file of the lower table is valid, and
-`check` accepts it.
+`check` accepts it. Files of other processes are legal and refused as unsupported.
 
 What decoders do is from a run, not from their documentation: `djpeg -strict` (a warning is what
 djpeg without that option goes on after), `ffmpeg -err_detect explode -xerror`, and Pillow with
@@ -87,16 +88,21 @@ def _table(kind: str, vectors: Sequence[Vector], said: dict[str, Sequence[str]])
 
 
 def _counts(vectors: Sequence[Vector], said: dict[str, Sequence[str]]) -> str:
-    broken = [said[vector.name] for vector in vectors if vector.expected is not None]
-    kept = [said[vector.name] for vector in vectors if vector.expected is None]
+    groups: dict[str, list[Sequence[str]]] = {}
+    for vector in vectors:
+        group = "valid files"
+        if vector.expected is not None:
+            status, _, _ = _core.check_jpeg(vector.data, **vector.options)
+            is_legal = status.family == "unsupported"
+            group = "legal files that `check` does not read" if is_legal else "broken files"
+        groups.setdefault(group, []).append(said[vector.name])
     lines = [f"| | {' | '.join(DECODERS)} |", "|---|" + "---|" * len(DECODERS)]
-    titles = (f"of {len(broken)} broken files", f"of {len(kept)} valid files")
-    for title, rows in zip(titles, (broken, kept), strict=True):
+    for group, rows in sorted(groups.items()):
         cells = []
         for i in range(len(DECODERS)):
             words = [row[i].partition(":")[0] for row in rows]
             cells.append(f"{words.count('error')} errors, {words.count('warning')} warnings")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+        lines.append(f"| {len(rows)} {group} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
