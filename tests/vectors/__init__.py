@@ -1,0 +1,1 @@
+"""Test vectors written as syntax elements, and the page of rules that is made of them."""
