@@ -56,34 +56,23 @@ from .assemble import (
 )
 
 FOLDER = Path(__file__).with_name("jpeg")
-# Written, but the engine does not read such files yet. In the place of each stands another file,
-# until_..., with what it says meanwhile.
-AWAITED = frozenset({"progressive.yaml", "dnl.yaml"})
-
-# What the engine judges in another way than the vector, by its name: to be mended.
-DISPUTED = {
-    "fill byte before SOI": "B.1.1.2 lets fill bytes stand before any marker, SOI too",
-    "41 in the place of the first stuffed 00": "the first bit that no legal value has is 1, not 0",
-    "01 in the place of the second stuffed 00": "the first bit that no legal value has is 7, not 0",
-}
 
 _ITEM_EDITS = ("replace", "before", "after")
 _PIECE_EDITS = ("delete", "move", "set")
 _KEYS = {"name", "file", "base", "cut", "at", "element", "legal", "abbreviated", "tables"}
 
 # T.81 Figure B.2: what a marker may be. Fill bytes may stand before every marker.
-_FRAMES = "SOF0 SOF1" if "progressive.yaml" in AWAITED else "SOF0 SOF1 SOF2"
-_LINES = "" if "dnl.yaml" in AWAITED else "DNL"
+_FRAMES = "SOF0 SOF1 SOF2"
 _TABLES = "DHT DQT DRI COM fill " + " ".join(f"APP{n}" for n in range(16))
 MARKER_SETS = {
     "before the frame header": f"{_TABLES} {_FRAMES}",
     "abbreviated, before the frame header": f"{_TABLES} {_FRAMES} EOI",
     "tables only": _TABLES,
     "before a scan": f"{_TABLES} SOS",
-    "after the first scan, before another": f"{_TABLES} SOS {_LINES}",
-    "after the first scan, tables only": f"{_TABLES} {_LINES}",
+    "after the first scan, before another": f"{_TABLES} SOS DNL",
+    "after the first scan, tables only": f"{_TABLES} DNL",
     "between later scans": f"{_TABLES} SOS",
-    "after the only scan": f"EOI fill {_LINES}",
+    "after the only scan": "EOI fill DNL",
     "after the last of several scans": "EOI fill",
     "DNL is due": "DNL fill",
 } | {f"RST{m} is due": f"RST{m} fill" for m in range(8)}
@@ -140,13 +129,13 @@ class Vector:
 
 
 @functools.cache
-def all_vectors(awaited: bool = False) -> tuple[Vector, ...]:
-    """Every vector, in the order of the standard; with `awaited` only those of AWAITED.
+def all_vectors() -> tuple[Vector, ...]:
+    """Every vector, in the order of the standard.
 
     Raises:
         ValueError: a vector says what cannot be; the message names it.
     """
-    return tuple(_Reader().read(awaited))
+    return tuple(_Reader().read())
 
 
 class _Reader:
@@ -155,8 +144,6 @@ class _Reader:
     def __init__(self) -> None:
         self.rows: dict[str, tuple[Rule, str, dict[str, Any], bool]] = {}
         for path in sorted(FOLDER.glob("*.yaml")):
-            if path.name.startswith("until_") and path.name[len("until_") :] not in AWAITED:
-                continue
             chapter = yaml.safe_load(path.read_text())
             for entry in chapter["rules"]:
                 rule = Rule(chapter["title"], entry["clause"], entry["says"], entry.get("code", ""))
@@ -174,13 +161,12 @@ class _Reader:
             raise ValueError(f"{name}: the rule has no code")
         self.rows[name] = (rule, source, row, is_broken)
 
-    def read(self, awaited: bool) -> Iterator[Vector]:
+    def read(self) -> Iterator[Vector]:
         for name, (_, source, _, _) in self.rows.items():
-            if (source in AWAITED) == awaited:
-                try:
-                    yield self.vector(name)
-                except (ValueError, KeyError, IndexError, AssertionError) as error:
-                    raise ValueError(f"{source}, {name}: {error!r}") from error
+            try:
+                yield self.vector(name)
+            except (ValueError, KeyError, IndexError, AssertionError) as error:
+                raise ValueError(f"{source}, {name}: {error!r}") from error
 
     def items(self, name: str) -> list[Any]:
         """The parts of a vector as YAML gives them."""
