@@ -27,8 +27,8 @@ before the first of its files. A file of the upper table of a chapter breaks thi
 and `pycodec_lm.check` gives the code at the element named; a file of the lower table is valid, and
 `check` accepts it. Files of other processes are legal and refused as unsupported.
 
-"Lenient" says whether `check(strict=False)` reads such a file and notes what is wrong, which it means
-to do where all three decoders read on without a word, or refuses it.
+"Lenient" says whether `check(strict=False)` reads such a file and notes what is wrong, which it
+means to do where all three decoders read on without a word, or refuses it.
 
 What decoders do is from a run, not from their documentation: `djpeg -strict` (a warning is what
 djpeg without that option goes on after), `ffmpeg -err_detect explode -xerror`, and Pillow with
