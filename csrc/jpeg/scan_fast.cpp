@@ -42,6 +42,7 @@ const BlockLookup& FastScan::lookup_of(size_t block_in_group) const {
 /// chosen instead.
 bool FastScan::take_blocks(BitReader& reader, size_t n_blocks) {
     constexpr int kRunsInRefill = BitReader::kRefilledBits / BlockLookup::kMaxRunBits;
+    static_assert(kRunsInRefill * BlockLookup::kMaxRunBits <= BitReader::kRefilledBits);
     // Each run may refill twice.
     static_assert((2 * kRunsInRefill + 3) * BitReader::kWordBytes <= IntervalBytes::kMarginBytes);
     BitReader bits = reader;  // by value, or it would live in memory
@@ -53,6 +54,7 @@ bool FastScan::take_blocks(BitReader& reader, size_t n_blocks) {
     while (bits.is_near(end)) {
         bits.refill();
         for (int i = 0; i < kRunsInRefill; ++i) {
+            // Good for a run at least; the bits behind may be missing.
             uint32_t& head = heads_[block][is_start & 1];
             head = bits.peek(32);
             Run run = (*runs)[bits.peek(BlockLookup::kIndexBits)];
