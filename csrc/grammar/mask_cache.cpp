@@ -6,8 +6,9 @@
 namespace pycodec_lm {
 
 bool MaskCache::write(
-    const StateKey& key, std::span<const int32_t> counters, MaskWords mask, uint64_t distance
+    const StateKey& state, std::span<const int32_t> counters, MaskWords mask, uint64_t distance
 ) {
+    const Key key{state, magnitude_of(counters)};
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.slot_of.find(key);
@@ -20,7 +21,8 @@ bool MaskCache::write(
     return true;
 }
 
-std::shared_ptr<const SharedMask> MaskCache::find(const StateKey& key) {
+std::shared_ptr<const SharedMask> MaskCache::find(const StateKey& state, Magnitude magnitude) {
+    const Key key{state, magnitude};
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.slot_of.find(key);
@@ -30,9 +32,10 @@ std::shared_ptr<const SharedMask> MaskCache::find(const StateKey& key) {
     return slot.masks;
 }
 
-void MaskCache::insert(const StateKey& key, std::shared_ptr<const SharedMask> masks) {
+void MaskCache::insert(const StateKey& state, std::shared_ptr<const SharedMask> masks) {
+    const Key key{state, masks->magnitude()};
     // What a slot costs beside its masks: itself, and its node and bucket in the index.
-    constexpr size_t kSlotBytes = sizeof(Slot) + sizeof(StateKey) + 5 * sizeof(void*);
+    constexpr size_t kSlotBytes = sizeof(Slot) + sizeof(Key) + 5 * sizeof(void*);
     const size_t n_bytes = masks->n_bytes() + kSlotBytes;
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);

@@ -32,21 +32,32 @@ public:
 
     /// Writes the mask of a state, if the masks of its key are here and serve for its distance.
     bool write(
-        const StateKey& key, std::span<const int32_t> counters, MaskWords mask,
+        const StateKey& state, std::span<const int32_t> counters, MaskWords mask,
         uint64_t distance = std::numeric_limits<uint64_t>::max()
     );
     /// The masks of a key; none where they are not here.
-    std::shared_ptr<const SharedMask> find(const StateKey& key);
+    std::shared_ptr<const SharedMask> find(const StateKey& state, Magnitude magnitude);
     /// Keeps the masks of a key; what was not used for longest makes room. A mask that is larger
     /// than its share of the cache is not kept.
-    void insert(const StateKey& key, std::shared_ptr<const SharedMask> masks);
+    void insert(const StateKey& state, std::shared_ptr<const SharedMask> masks);
     Stats stats() const;
 
 private:
     static constexpr size_t kShards = 16;
 
+    struct Key {
+        StateKey state;
+        Magnitude magnitude;
+
+        friend bool operator==(const Key&, const Key&) = default;
+    };
+    struct KeyHash {
+        size_t operator()(const Key& key) const {
+            return StateKeyHash{}(key.state) ^ static_cast<size_t>(key.magnitude);
+        }
+    };
     struct Slot {
-        StateKey key;
+        Key key;
         std::shared_ptr<const SharedMask> masks;
         size_t n_bytes = 0;
         bool was_used = false;  // since the clock's hand last passed
@@ -55,7 +66,7 @@ private:
     // Each shard is a clock: a ring of slots and a hand that takes the first unused one.
     struct alignas(64) Shard {
         mutable std::mutex mutex;
-        std::unordered_map<StateKey, size_t, StateKeyHash> slot_of;
+        std::unordered_map<Key, size_t, KeyHash> slot_of;
         std::vector<Slot> slots;
         size_t hand = 0;
         Stats stats;
@@ -63,7 +74,7 @@ private:
         void evict_one();
     };
 
-    Shard& shard_of(const StateKey& key) { return shards_[StateKeyHash{}(key) >> 60]; }
+    Shard& shard_of(const Key& key) { return shards_[KeyHash{}(key) >> 60]; }
 
     size_t max_shard_bytes_;
     std::array<Shard, kShards> shards_;

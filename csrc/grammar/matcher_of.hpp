@@ -203,7 +203,10 @@ private:
         }
         if constexpr (SharesMasks<Cursor>) {
             if (!cursor_.local_key(compiled().reach())) return false;
-            keep_local_masks(make_shared_mask(trie, cursor_.walker(), mask.size()), mask);
+            const Magnitude magnitude = magnitude_of(cursor_.counters());
+            keep_local_masks(
+                make_shared_mask(trie, cursor_.walker(), mask.size(), magnitude), mask
+            );
             return true;
         }
         return false;
@@ -212,9 +215,10 @@ private:
     /// From the cache, or made for it.
     std::shared_ptr<const SharedMask> far_masks(const StateKey& key, size_t n_words) {
         MaskCache& cache = compiled().masks();
-        if (auto masks = cache.find(key)) return masks;
+        const Magnitude magnitude = magnitude_of(cursor_.counters());
+        if (auto masks = cache.find(key, magnitude)) return masks;
         auto masks = std::make_shared<const SharedMask>(
-            make_far_mask(compiled().trie(), cursor_.far_walker(), n_words)
+            make_far_mask(compiled().trie(), cursor_.far_walker(), n_words, magnitude)
         );
         cache.insert(key, masks);
         return masks;

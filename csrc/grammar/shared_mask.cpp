@@ -4,9 +4,8 @@ namespace pycodec_lm {
 
 void SharedMask::write(std::span<const int32_t> counters, MaskWords mask) const {
     std::copy(words_.begin(), words_.end(), mask.begin());
-    int32_t magnitude = 0;
-    for (const int32_t counter : counters) magnitude = std::max(magnitude, std::abs(counter));
-    for (size_t group = 0; group < n_groups() && groups_[group].margin < magnitude; ++group) {
+    const int32_t largest = largest_magnitude(counters);
+    for (size_t group = 0; group < n_groups() && groups_[group].margin < largest; ++group) {
         const std::span<const CounterRange> all = ranges(group);
         bool allowed = true;
         for (size_t i = 0; i < n_counters_; ++i) allowed &= all[i].contains(counters[i]);

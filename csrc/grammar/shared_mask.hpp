@@ -24,8 +24,24 @@
 
 namespace pycodec_lm {
 
-/// The masks of all states with one key: the tokens that some counters allow, and beside them, in
-/// groups, those that other counters forbid.
+/// Nearly all that counters forbid is forbidden by large ones only. Masks for states whose counters
+/// are small leave that out, and take a tenth of the room.
+enum class Magnitude : uint8_t { kSmall, kAny };
+
+/// Half of what DC coefficients of 8-bit samples reach.
+inline constexpr int32_t kMaxSmallCounter = 511;
+
+inline int32_t largest_magnitude(std::span<const int32_t> counters) {
+    int32_t largest = 0;
+    for (const int32_t counter : counters) largest = std::max(largest, std::abs(counter));
+    return largest;
+}
+inline Magnitude magnitude_of(std::span<const int32_t> counters) {
+    return largest_magnitude(counters) <= kMaxSmallCounter ? Magnitude::kSmall : Magnitude::kAny;
+}
+
+/// The masks of all states with one key and counters of one magnitude: the tokens that some
+/// counters allow, and beside them, in groups, those that others forbid.
 class SharedMask {
 public:
     struct Group {
@@ -45,6 +61,7 @@ public:
     void write(std::span<const int32_t> counters, MaskWords mask) const;
     /// Whether states whose unit ends after `distance` more parts may use this mask as it is.
     bool serves(uint64_t distance) const { return longest_ < distance; }
+    Magnitude magnitude() const { return magnitude_; }
     size_t n_bytes() const;
 
     std::span<const uint32_t> words() const { return words_; }
@@ -64,6 +81,7 @@ private:
 
     std::vector<uint32_t> words_;
     size_t n_counters_ = 0;
+    Magnitude magnitude_ = Magnitude::kAny;
     uint32_t longest_ = 0;              // the parts that any token, or what was tried of it, ended
     std::vector<Group> groups_;         // by margin, and one more at the end
     std::vector<CounterRange> ranges_;  // n_counters_ for each group
@@ -76,13 +94,13 @@ class SharedMaskBuilder {
 public:
     using Ranges = std::array<CounterRange, kCounters>;
 
-    explicit SharedMaskBuilder(size_t n_words) : words_(n_words) {}
+    SharedMaskBuilder(size_t n_words, Magnitude magnitude)
+        : words_(n_words), magnitude_(magnitude) {}
 
     /// The tokens are legal where every counter lies in its range.
     void allow(std::span<const TokenId> tokens, const Ranges& ranges) {
         for (const TokenId token : tokens) set_bit(words_, token);
-        const auto is_everything = [](const CounterRange& range) { return range.is_everything(); };
-        if (std::all_of(ranges.begin(), ranges.end(), is_everything)) return;
+        if (margin_of(ranges) >= largest_counter()) return;
         const uint32_t group = group_of(ranges);
         for (const TokenId token : tokens) conditional_.emplace_back(group, token);
     }
@@ -106,6 +124,7 @@ public:
         SharedMask mask;
         mask.words_ = std::move(words_);
         mask.n_counters_ = kCounters;
+        mask.magnitude_ = magnitude_;
         mask.late_nodes_ = std::move(late_nodes_);
         mask.late_nodes_.shrink_to_fit();
         for (const SharedMask::LateNode& late : mask.late_nodes_)
@@ -147,6 +166,11 @@ private:
         }
     };
 
+    int32_t largest_counter() const {
+        return magnitude_ == Magnitude::kSmall ? kMaxSmallCounter
+                                               : std::numeric_limits<int32_t>::max();
+    }
+
     static int32_t margin_of(const Ranges& ranges) {
         int32_t margin = std::numeric_limits<int32_t>::max();
         for (const CounterRange& range : ranges) {
@@ -166,6 +190,7 @@ private:
     }
 
     std::vector<uint32_t> words_;
+    Magnitude magnitude_;
     std::vector<Ranges> groups_;
     uint32_t last_group_ = 0;
     std::unordered_map<Ranges, uint32_t, Hash> index_;
@@ -181,8 +206,10 @@ using BuilderFor = SharedMaskBuilder<std::tuple_size_v<RangesOf<Walker>>>;
 
 /// Walks the trie once for all states that share the key of the walker's cursor.
 template <class Walker>
-SharedMask make_shared_mask(const TokenTrie& trie, const Walker& start, size_t n_words) {
-    BuilderFor<Walker> mask(n_words);
+SharedMask make_shared_mask(
+    const TokenTrie& trie, const Walker& start, size_t n_words, Magnitude magnitude
+) {
+    BuilderFor<Walker> mask(n_words, magnitude);
     walk_trie<false>(trie, start, [&](uint32_t node, const Walker& walker) {
         mask.allow(trie.tokens_at(node), walker.ranges());
     });
@@ -192,8 +219,10 @@ SharedMask make_shared_mask(const TokenTrie& trie, const Walker& start, size_t n
 /// Walks the trie with a far walker: the mask of states whose unit ends behind what any token
 /// reaches, and a start for those nearer its end.
 template <class FarWalker>
-SharedMask make_far_mask(const TokenTrie& trie, const FarWalker& start, size_t n_words) {
-    BuilderFor<FarWalker> mask(n_words);
+SharedMask make_far_mask(
+    const TokenTrie& trie, const FarWalker& start, size_t n_words, Magnitude magnitude
+) {
+    BuilderFor<FarWalker> mask(n_words, magnitude);
     walk_subtrees<false>(
         trie, 1, trie.n_nodes(), start,
         [&](uint32_t node, const FarWalker& walker) {
@@ -215,7 +244,7 @@ SharedMask make_near_mask(
     const Walker& start
 ) {
     const size_t n_words = far.words().size();
-    BuilderFor<Walker> mask(n_words);
+    BuilderFor<Walker> mask(n_words, far.magnitude());
     std::vector<uint32_t> is_late(n_words);
     Walker parent = start;
     std::string_view parent_bytes;
