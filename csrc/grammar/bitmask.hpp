@@ -19,6 +19,11 @@ inline void set_bit(MaskWords mask, TokenId token) {
     mask[id / 32] |= uint32_t{1} << (id % 32);
 }
 
+inline void clear_bit(MaskWords mask, TokenId token) {
+    const auto id = static_cast<uint32_t>(token);
+    mask[id / 32] &= ~(uint32_t{1} << (id % 32));
+}
+
 inline bool has_bit(std::span<const uint32_t> mask, TokenId token) {
     const auto id = static_cast<uint32_t>(token);
     return (mask[id / 32] >> (id % 32)) & 1;

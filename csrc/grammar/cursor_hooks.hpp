@@ -105,14 +105,18 @@ struct FarKey {
 
 /// Masks shared by more states still.
 ///  - far_key(): two states with equal keys accept the same tokens, as far as their counters let
-///    them and as long as no token goes on for as many parts as the distance of either.
-///  - far_walker(longest): walker() of a state whose unit never ends. It raises `longest` to the
-///    parts that any bytes it took, or looked at, go on for.
+///    them, but for what comes after the end of as many parts as the distance of either.
+///  - far_walker(): walker() of a state whose unit never ends. Its n_ended() says how many parts
+///    the bytes that it took have ended; after a rejecting accept(), with those that the last byte
+///    ended before what is not legal.
 template <class C>
 concept SharesFarMasks =
-    SharesMasks<C> && requires(const C& cursor, typename C::FarWalker walker, uint64_t& longest) {
+    SharesMasks<C> && requires(const C& cursor, typename C::FarWalker walker, uint8_t byte) {
         { cursor.far_key() } -> std::same_as<std::optional<FarKey>>;
-        { cursor.far_walker(longest) } -> std::same_as<typename C::FarWalker>;
+        { cursor.far_walker() } -> std::same_as<typename C::FarWalker>;
+        { walker.accept(byte) } -> std::same_as<bool>;
+        { std::as_const(walker).ranges() };
+        { std::as_const(walker).n_ended() } -> std::same_as<uint32_t>;
         requires std::copyable<typename C::FarWalker>;
     };
 

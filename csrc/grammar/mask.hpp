@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "grammar/bitmask.hpp"
@@ -31,21 +32,26 @@ void fill_mask_slowly(const TokenizerInfo& info, const Cursor& start, MaskWords 
     }
 }
 
-/// Walks the trie as far as the walker accepts and calls visit(node, walker) at every node that has
-/// tokens, with the walker that has taken the node's bytes.
+/// Walks subtrees of the trie that stand side by side, the nodes `first` to `end`, as far as the
+/// walker accepts: it starts from their parent. Calls visit(node, walker) at every node that has
+/// tokens, with the walker that has taken the node's bytes, and tried(node, parent, walker) at
+/// every node that was tried, accepted or not.
 ///
 /// `Walker` is a cursor or what stands for one: copyable, with accept(byte). A rejecting accept()
 /// must leave it unchanged if `kRejectingKeeps`; else it is copied for every child.
-template <bool kRejectingKeeps, class Walker, class Visit>
-void walk_trie(const TokenTrie& trie, const Walker& start, Visit&& visit) {
+template <bool kRejectingKeeps, class Walker, class Visit, class Tried>
+void walk_subtrees(
+    const TokenTrie& trie, uint32_t first, uint32_t end, const Walker& parent, Visit&& visit,
+    Tried&& tried
+) {
     // One walker per depth, assigned and seldom made anew: copies of states that share their tables
     // then touch no reference counts.
-    std::vector<Walker> at_depth{start};
+    std::vector<Walker> at_depth{parent};
     std::vector<bool> is_fresh{true};  // equals the walker one level up
-    const uint32_t n_nodes = trie.n_nodes();
-    for (uint32_t index = 1; index < n_nodes;) {
+    const size_t parent_depth = first < end ? trie.node(first).depth - size_t{1} : 0;
+    for (uint32_t index = first; index < end;) {
         const TokenTrie::Node& node = trie.node(index);
-        const size_t depth = node.depth;
+        const size_t depth = node.depth - parent_depth;
         if (at_depth.size() == depth) {
             at_depth.push_back(at_depth.back());
             is_fresh.push_back(true);
@@ -53,16 +59,27 @@ void walk_trie(const TokenTrie& trie, const Walker& start, Visit&& visit) {
             at_depth[depth] = at_depth[depth - 1];
         }
         Walker& walker = at_depth[depth];
-        if (!walker.accept(node.byte)) {
+        const bool is_accepted = walker.accept(node.byte);
+        tried(index, std::as_const(at_depth[depth - 1]), std::as_const(walker));
+        if (!is_accepted) {
             is_fresh[depth] = kRejectingKeeps;
             index = node.subtree_end;
             continue;
         }
         is_fresh[depth] = false;
         if (depth + 1 < is_fresh.size()) is_fresh[depth + 1] = false;
-        if (!trie.tokens_at(index).empty()) visit(index, static_cast<const Walker&>(walker));
+        if (!trie.tokens_at(index).empty()) visit(index, std::as_const(walker));
         ++index;
     }
+}
+
+/// walk_subtrees() of the whole trie.
+template <bool kRejectingKeeps, class Walker, class Visit>
+void walk_trie(const TokenTrie& trie, const Walker& start, Visit&& visit) {
+    walk_subtrees<kRejectingKeeps>(
+        trie, TokenTrie::kRoot + 1, trie.n_nodes(), start, std::forward<Visit>(visit),
+        [](uint32_t, const Walker&, const Walker&) {}
+    );
 }
 
 template <GrammarCursor Cursor>

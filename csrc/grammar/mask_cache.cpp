@@ -5,55 +5,38 @@
 
 namespace pycodec_lm {
 
-void SharedMask::begin_group(std::span<const CounterRange> ranges) {
-    group_starts_.push_back(static_cast<uint32_t>(tokens_.size()));
-    ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
-}
-
-void SharedMask::write(std::span<const int32_t> counters, MaskWords mask) const {
-    std::copy(words_.begin(), words_.end(), mask.begin());
-    const CounterRange* range = ranges_.data();
-    for (size_t group = 0; group < group_starts_.size(); ++group) {
-        bool allowed = true;
-        for (size_t i = 0; i < n_counters_; ++i) allowed &= (range++)->contains(counters[i]);
-        if (!allowed) continue;
-        const size_t end =
-            group + 1 < group_starts_.size() ? group_starts_[group + 1] : tokens_.size();
-        for (size_t i = group_starts_[group]; i < end; ++i) set_bit(mask, tokens_[i]);
-    }
-}
-
-void SharedMask::shrink_to_fit() {
-    group_starts_.shrink_to_fit();
-    ranges_.shrink_to_fit();
-    tokens_.shrink_to_fit();
-}
-
-size_t SharedMask::n_bytes() const {
-    return sizeof(SharedMask) + words_.capacity() * sizeof(uint32_t) +
-           group_starts_.capacity() * sizeof(uint32_t) + ranges_.capacity() * sizeof(CounterRange) +
-           tokens_.capacity() * sizeof(TokenId);
-}
-
-MaskCache::Found MaskCache::find(
-    const StateKey& key, std::span<const int32_t> counters, MaskWords mask, uint64_t distance
+bool MaskCache::write(
+    const StateKey& state, std::span<const int32_t> counters, MaskWords mask, uint64_t distance
 ) {
+    const Key key{state, magnitude_of(counters)};
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.slot_of.find(key);
-    if (found == shard.slot_of.end()) return Found::kNothing;
-    if (shard.slots[found->second].masks->longest() >= distance) return Found::kTooLong;
-    ++shard.stats.n_hits;
+    if (found == shard.slot_of.end()) return false;
     Slot& slot = shard.slots[found->second];
+    if (!slot.masks->serves(distance)) return false;
+    ++shard.stats.n_hits;
     slot.was_used = true;
     slot.masks->write(counters, mask);
-    return Found::kMask;
+    return true;
 }
 
-void MaskCache::insert(const StateKey& key, SharedMask masks) {
+std::shared_ptr<const SharedMask> MaskCache::find(const StateKey& state, Magnitude magnitude) {
+    const Key key{state, magnitude};
+    Shard& shard = shard_of(key);
+    const std::lock_guard lock(shard.mutex);
+    const auto found = shard.slot_of.find(key);
+    if (found == shard.slot_of.end()) return nullptr;
+    Slot& slot = shard.slots[found->second];
+    slot.was_used = true;
+    return slot.masks;
+}
+
+void MaskCache::insert(const StateKey& state, std::shared_ptr<const SharedMask> masks) {
+    const Key key{state, masks->magnitude()};
     // What a slot costs beside its masks: itself, and its node and bucket in the index.
-    constexpr size_t kSlotBytes = sizeof(Slot) + sizeof(StateKey) + 5 * sizeof(void*);
-    const size_t n_bytes = masks.n_bytes() + kSlotBytes;
+    constexpr size_t kSlotBytes = sizeof(Slot) + sizeof(Key) + 5 * sizeof(void*);
+    const size_t n_bytes = masks->n_bytes() + kSlotBytes;
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     ++shard.stats.n_misses;
@@ -63,7 +46,7 @@ void MaskCache::insert(const StateKey& key, SharedMask masks) {
     shard.slot_of.emplace(key, shard.slots.size());
     shard.slots.push_back({
         .key = key,
-        .masks = std::make_unique<const SharedMask>(std::move(masks)),
+        .masks = std::move(masks),
         .n_bytes = n_bytes,
     });
     shard.stats.n_bytes += n_bytes;

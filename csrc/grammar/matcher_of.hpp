@@ -67,8 +67,6 @@ public:
     }
 
 private:
-    using Found = MaskCache::Found;
-
     static Cursor after_prompt(Cursor cursor, Bytes prompt) {
         push_all(cursor, prompt, "the prompt begins no file of this grammar");
         return cursor;
@@ -170,11 +168,10 @@ private:
         const auto counters = cursor_.counters();
         if constexpr (SharesFarMasks<Cursor>) {
             const auto far = cursor_.far_key();
-            if (far && cache.find(far->key, counters, mask, far->distance) == Found::kMask)
-                return true;
+            if (far && cache.write(far->key, counters, mask, far->distance)) return true;
         }
         const auto key = cursor_.local_key(compiled().reach());
-        return key && cache.find(*key, counters, mask) == Found::kMask;
+        return key && cache.write(*key, counters, mask);
     }
 
     void do_fill_mask(MaskWords mask) override {
@@ -192,28 +189,45 @@ private:
     bool fill_shared_mask(MaskWords mask) {
         const TokenTrie& trie = compiled().trie();
         if constexpr (SharesFarMasks<Cursor>) {
-            const auto far = cursor_.far_key();
-            const bool is_new =
-                far && compiled().masks().find(far->key, cursor_.counters(), mask, far->distance) ==
-                           Found::kNothing;
-            if (is_new) {
-                uint64_t longest = 0;
-                SharedMask masks = make_shared_mask(trie, cursor_.far_walker(longest), mask.size());
-                masks.set_longest(longest);
-                masks.write(cursor_.counters(), mask);
-                compiled().masks().insert(far->key, std::move(masks));
-                if (longest < far->distance) return true;
+            if (const auto far = cursor_.far_key()) {
+                const std::shared_ptr<const SharedMask> masks = far_masks(far->key, mask.size());
+                if (masks->serves(far->distance)) {
+                    masks->write(cursor_.counters(), mask);
+                } else {
+                    keep_local_masks(
+                        make_near_mask(trie, info(), *masks, far->distance, cursor_.walker()), mask
+                    );
+                }
+                return true;
             }
         }
         if constexpr (SharesMasks<Cursor>) {
-            const auto key = cursor_.local_key(compiled().reach());
-            if (!key) return false;
-            SharedMask masks = make_shared_mask(trie, cursor_.walker(), mask.size());
-            masks.write(cursor_.counters(), mask);
-            compiled().masks().insert(*key, std::move(masks));
+            if (!cursor_.local_key(compiled().reach())) return false;
+            const Magnitude magnitude = magnitude_of(cursor_.counters());
+            keep_local_masks(
+                make_shared_mask(trie, cursor_.walker(), mask.size(), magnitude), mask
+            );
             return true;
         }
         return false;
+    }
+
+    /// From the cache, or made for it.
+    std::shared_ptr<const SharedMask> far_masks(const StateKey& key, size_t n_words) {
+        MaskCache& cache = compiled().masks();
+        const Magnitude magnitude = magnitude_of(cursor_.counters());
+        if (auto masks = cache.find(key, magnitude)) return masks;
+        auto masks = std::make_shared<const SharedMask>(
+            make_far_mask(compiled().trie(), cursor_.far_walker(), n_words, magnitude)
+        );
+        cache.insert(key, masks);
+        return masks;
+    }
+
+    void keep_local_masks(SharedMask&& masks, MaskWords mask) {
+        masks.write(cursor_.counters(), mask);
+        if (const auto key = cursor_.local_key(compiled().reach()))
+            compiled().masks().insert(*key, std::make_shared<const SharedMask>(std::move(masks)));
     }
 
     void fill_mask_within_budget(MaskWords mask) {

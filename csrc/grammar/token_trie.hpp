@@ -46,6 +46,13 @@ public:
             tokens_.data() + nodes_[index + 1].first_token
         };
     }
+    /// The tokens that start with the bytes from the root to a node.
+    std::span<const TokenId> tokens_below(uint32_t index) const {
+        return {
+            tokens_.data() + nodes_[index].first_token,
+            tokens_.data() + nodes_[nodes_[index].subtree_end].first_token
+        };
+    }
     /// The first token of the longest bytes that `text` starts with. `text` must not be empty.
     Match longest_match(std::span<const uint8_t> text) const;
     /// Some token starts with `text` and is longer.

@@ -78,7 +78,7 @@ public:
     Walker walker() const;
     class FarWalker;
     std::optional<FarKey> far_key() const;
-    FarWalker far_walker(uint64_t& longest) const;
+    FarWalker far_walker() const;
     std::optional<StateKey> ending_key() const;
     std::optional<uint8_t> forced_byte() const;
 
@@ -317,18 +317,17 @@ private:
     JpegCursor cursor_;
 };
 
-/// A walker in an interval that never ends; counts the MCUs it meets.
+/// A walker in an interval that never ends; counts the MCUs it ends.
 class JpegCursor::FarWalker {
 public:
-    FarWalker(const JpegCursor& cursor, uint64_t& longest);
+    explicit FarWalker(const JpegCursor& cursor);
     bool accept(uint8_t byte);
     std::array<CounterRange, kCounters> ranges() const { return walker_.ranges(); }
+    uint32_t n_ended() const { return walker_.cursor_.position_.mcu - first_mcu_; }
 
 private:
     Walker walker_;
     uint32_t first_mcu_;
-    uint32_t mcus_in_byte_;
-    uint64_t* longest_;
 };
 
 static_assert(GrammarCursor<JpegCursor>);

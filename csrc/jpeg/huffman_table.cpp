@@ -1,12 +1,10 @@
 #include "jpeg/huffman_table.hpp"
 
 #include <algorithm>
-#include <mutex>
 #include <string>
 #include <tuple>
-#include <unordered_map>
 
-#include "jpeg/symbol_lookup.hpp"
+#include "jpeg/recent.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -20,14 +18,7 @@ HuffmanTable::HuffmanTable(
     find_cheapest_endings();
     nodes_.reserve(2 * leaves_.size() + 1);
     add_node(0, 0, 0, leaves_.size());
-    if (class_ == TableClass::kDc) {
-        dc_lookup_ = std::make_unique<const DcLookup>(*this);
-    } else {
-        ac_lookup_ = std::make_unique<const AcLookup>(*this);
-    }
 }
-
-HuffmanTable::~HuffmanTable() = default;
 
 const HuffmanTable& HuffmanTable::at_precision(int precision_bits) const {
     if (precision_bits == 8) return *this;
@@ -41,54 +32,11 @@ std::shared_ptr<const HuffmanTable> HuffmanTable::with_limits(const SampleLimits
     return std::make_shared<const HuffmanTable>(class_, bits_, values, limits);
 }
 
-namespace {
-
-/// The tables that were asked for last. Most files have those of T.81 Annex K.
-class TablePool {
-public:
-    using Table = std::shared_ptr<const HuffmanTable>;
-
-    template <class Make>
-    Table get(std::string&& key, const Make& make) {
-        const std::lock_guard lock(mutex_);
-        const auto found = entries_.find(key);
-        if (found != entries_.end()) {
-            found->second.last_use = ++n_uses_;
-            return found->second.table;
-        }
-        if (entries_.size() >= kMaxTables) {
-            entries_.erase(
-                std::min_element(
-                    entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
-                        return a.second.last_use < b.second.last_use;
-                    }
-                )
-            );
-        }
-        Table table = make();
-        entries_.emplace(std::move(key), Entry{table, ++n_uses_});
-        return table;
-    }
-
-private:
-    static constexpr size_t kMaxTables = 64;  // some 20 KB each
-
-    struct Entry {
-        Table table;
-        uint64_t last_use;
-    };
-
-    std::mutex mutex_;
-    std::unordered_map<std::string, Entry> entries_;
-    uint64_t n_uses_ = 0;
-};
-
-}  // namespace
-
 std::shared_ptr<const HuffmanTable> HuffmanTable::shared(
     TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values
 ) {
-    static TablePool pool;
+    // Most files have those of T.81 Annex K.
+    static Recent<std::string, HuffmanTable> pool;
     std::string key(1, static_cast<char>(table_class));
     key.append(bits.begin(), bits.end());
     key.append(values.begin(), values.end());
@@ -206,7 +154,7 @@ void HuffmanTable::find_cheapest_endings() {
                 const uint32_t bits =
                     way.bits +
                     bits_to_finish_[static_cast<size_t>(next_coefficient(way.symbol, k))];
-                if (precedes(bits, way.leaf, best, leaf)) {
+                if (bits <= best && precedes(bits, way.leaf, best, leaf)) {
                     best = bits;
                     leaf = way.leaf;
                 }

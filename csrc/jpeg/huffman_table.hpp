@@ -25,8 +25,10 @@ constexpr int size_of(uint8_t symbol) { return symbol & 15; }  // SSSS
 
 /// T.81 F.2.2.1, Figure F.12: the number that `size` amplitude bits stand for.
 constexpr int extend(uint32_t bits, int size) {
-    const auto value = static_cast<int>(bits);
-    return size == 0 || value >> (size - 1) != 0 ? value : value - (1 << size) + 1;
+    // Negative where the first bit is 0. Half of all are, so there is no branch.
+    const uint32_t all_ones = (1u << size) - 1;
+    const uint32_t is_negative = ~(bits << 1 >> size) & uint32_t{size > 0};
+    return static_cast<int>(bits - (all_ones & (0 - is_negative)));
 }
 
 /// What the precision of samples lets quantised coefficients be: T.81 Tables F.1, F.2, F.6, F.7;
@@ -47,9 +49,6 @@ constexpr SampleLimits limits_of(int precision_bits, int al = 0) {
         .max_dc = (twelve ? 16383 : 1023) >> al,
     };
 }
-
-class AcLookup;
-class DcLookup;
 
 /// What a table of one class means to a sequential block of samples of one precision. In the masks
 /// and arrays below, k is the index of the next coefficient: 0 for the DC code, 1..63 for AC codes,
@@ -79,7 +78,6 @@ public:
         TableClass table_class, std::span<const uint8_t, 16> bits, std::span<const uint8_t> values,
         const SampleLimits& limits = limits_of(8)
     );
-    ~HuffmanTable();
 
     /// The same codes for samples of another precision; a part of this table.
     const HuffmanTable& at_precision(int precision_bits) const;
@@ -124,10 +122,6 @@ public:
     /// A block can be coded with this table at all.
     bool is_usable() const { return bits_to_finish(class_ == TableClass::kDc ? 0 : 1) != kNever; }
 
-    /// The same codes by look-up; for tables of that class only.
-    const DcLookup& dc_lookup() const { return *dc_lookup_; }
-    const AcLookup& ac_lookup() const { return *ac_lookup_; }
-
     /// An AC symbol that codes one coefficient.
     bool is_coefficient(uint8_t symbol) const {
         return size_of(symbol) > 0 && size_of(symbol) <= limits_.max_ac_size;
@@ -153,8 +147,6 @@ private:
     std::array<uint16_t, kBlockSize> cheapest_from_root_{};
     uint32_t max_bits_to_finish_ = 0;
     uint64_t finishable_after_ = 0;  // bit k: the block can be finished from k + 1
-    std::unique_ptr<const DcLookup> dc_lookup_;
-    std::unique_ptr<const AcLookup> ac_lookup_;
     mutable std::once_flag twelve_bit_once_;
     mutable std::shared_ptr<const HuffmanTable> twelve_bit_;
 };

@@ -9,23 +9,22 @@
 #include <vector>
 
 #include "jpeg/markers.hpp"
-#include "jpeg/scan_plan.hpp"
 
 namespace pycodec_lm::jpeg {
 
 /// Copies an interval up to its marker, and knows where each of its bytes came from. Behind the
-/// last byte there are zeros enough for any MCU, so that a reader may look at its place once an
-/// MCU.
+/// last byte there are kMarginBytes zeros, so that a reader need not look at its place at each
+/// step.
 class IntervalBytes {
 public:
+    static constexpr size_t kMarginBytes = 128;
+
     /// The interval that starts at `offset`.
     void read(const uint8_t* data, size_t n_bytes, size_t offset) {
         bytes_.clear();
         stuffed_.clear();
         if (bytes_.capacity() == 0)
-            bytes_.reserve(
-                std::min(n_bytes - offset, kFirstBytes) + kMaxMcuBytes + sizeof(uint64_t)
-            );
+            bytes_.reserve(std::min(n_bytes - offset, kFirstBytes) + kMarginBytes);
         begin_ = offset;
         while (offset < n_bytes) {
             const void* found = std::memchr(data + offset, marker::kPrefix, n_bytes - offset);
@@ -42,11 +41,12 @@ public:
         end_ = offset;
         n_bits_ = 8 * uint64_t{bytes_.size()};
         has_marker_ = offset + 1 < n_bytes;
-        bytes_.resize(bytes_.size() + kMaxMcuBytes + sizeof(uint64_t));
+        bytes_.resize(bytes_.size() + kMarginBytes);
     }
 
     const uint8_t* data() const { return bytes_.data(); }
     uint64_t n_bits() const { return n_bits_; }
+    const uint8_t* data_end() const { return bytes_.data() + n_bits_ / 8; }
     /// Where the marker stands, or the end of the data.
     size_t end() const { return end_; }
 
@@ -65,8 +65,6 @@ public:
 
 private:
     static constexpr size_t kFirstBytes = 1 << 16;
-    // The longest code and amplitude of each coefficient.
-    static constexpr size_t kMaxMcuBytes = kMaxBlocksInMcu * kBlockSize * (16 + 15) / 8;
 
     std::vector<uint8_t> bytes_;
     std::vector<size_t> stuffed_;  // indices of the bytes that came after a stuffed one
@@ -82,6 +80,7 @@ public:
     explicit BitReader(const uint8_t* data) : begin_(data), next_(data) {}
 
     static constexpr int kRefilledBits = 56;
+    static constexpr size_t kWordBytes = sizeof(uint64_t);
 
     /// At least kRefilledBits bits can be looked at afterwards.
     void refill() {
@@ -94,10 +93,13 @@ public:
         n_bits_ |= kRefilledBits;
     }
     uint32_t peek(int n_bits) const { return static_cast<uint32_t>(buffer_ >> (64 - n_bits)); }
-    void skip(int n_bits) {
+    void skip(unsigned n_bits) {
         buffer_ <<= n_bits;
-        n_bits_ -= n_bits;
+        n_bits_ -= static_cast<int>(n_bits);
     }
+    /// False only where the bits before `end` have all been taken; it may be true for a few words
+    /// more.
+    bool is_near(const uint8_t* end) const { return next_ <= end + kWordBytes; }
     uint64_t position_bits() const {
         return 8 * static_cast<uint64_t>(next_ - begin_) - static_cast<uint64_t>(n_bits_);
     }

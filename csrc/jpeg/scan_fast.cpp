@@ -1,106 +1,131 @@
 #include "jpeg/scan_fast.hpp"
 
+#include <algorithm>
+
 #include "jpeg/markers.hpp"
-#include "jpeg/symbol_lookup.hpp"
 
 namespace pycodec_lm::jpeg {
 
 namespace {
 
-/// What one block of an MCU is coded with.
-struct BlockTables {
-    const DcLookup* dc;
-    const AcLookup* ac;
-    const HuffmanTable* ac_table;
-    size_t component;
-};
-
-/// One AC symbol and its amplitude, what AcLookup leaves open: moves k on and returns the bits, 0
-/// where the symbol is not legal.
-int take_coefficient(const HuffmanTable& table, uint32_t next_16_bits, int& k) {
-    const HuffmanTable::Leaf leaf = table.ac_lookup().code().find(next_16_bits);
-    if (leaf.length_bits == 0 || !table.is_legal(leaf.symbol, k)) return 0;
-    k = HuffmanTable::next_coefficient(leaf.symbol, k);
-    return leaf.length_bits + size_of(leaf.symbol);
-}
-
-/// Some coefficients; false where the next is not in order.
-inline bool take_run(BitReader& bits, const BlockTables& tables, int& k) {
-    const AcLookup::Run run = tables.ac->find(bits.peek(AcLookup::kIndexBits));
-    if (run.n_bits() > 0 && k + run.n_coefficients() < kBlockSize) {
-        bits.skip(run.n_bits());
-        k = run.ends_block() ? kBlockSize : k + run.n_coefficients();
-        return true;
-    }
-    bits.refill();
-    const int n_bits = take_coefficient(*tables.ac_table, bits.peek(16), k);
-    bits.skip(n_bits);
-    bits.refill();
-    return n_bits > 0;
-}
-
-/// One block; false where it is not in order. The reader comes and goes by value, or it would live
-/// in memory.
-inline bool check_block(
-    BitReader& reader, const BlockTables& tables, const SampleLimits& limits, int& predictor
-) {
-    BitReader bits = reader;
-    bits.refill();
-    DcLookup::Difference difference = tables.dc->find(bits.peek(DcLookup::kIndexBits));
-    if (difference.n_bits == 0) {
-        difference = tables.dc->decode(bits.peek(32));
-        if (difference.n_bits == 0) return false;
-        bits.skip(difference.n_bits);
-        bits.refill();
-    } else {
-        bits.skip(difference.n_bits);
-    }
-    predictor += difference.value;
-    if (predictor < limits.min_dc || predictor > limits.max_dc) return false;
-
-    static_assert(DcLookup::kIndexBits + 2 * AcLookup::kIndexBits <= BitReader::kRefilledBits);
-    for (int k = 1; k < kBlockSize; bits.refill()) {
-        // Twice for each refill.
-        if (!take_run(bits, tables, k)) return false;
-        if (k < kBlockSize && !take_run(bits, tables, k)) return false;
-    }
-    reader = bits;
-    return true;
+/// a where all bits of the mask are 1, b where none is. Compilers make a branch of ?: here.
+template <class T>
+const T* choose(uint64_t mask, const T* a, const T* b) {
+    const auto a_bits = reinterpret_cast<uintptr_t>(a);
+    const auto b_bits = reinterpret_cast<uintptr_t>(b);
+    return reinterpret_cast<const T*>(b_bits ^ ((a_bits ^ b_bits) & mask));
 }
 
 }  // namespace
 
+FastScan::FastScan(const ScanPlan& plan)
+    : plan_(plan),
+      mcus_in_group_(
+          static_cast<uint32_t>(kBlocksInGroup) / static_cast<uint32_t>(plan.n_blocks())
+      ) {
+    for (int i = 0; i < plan.n_components(); ++i) {
+        const ScanComponent& component = plan.component(i);
+        lookups_[static_cast<size_t>(i)] = BlockLookup::shared(component.dc, component.ac);
+    }
+    for (size_t block = 0; block < kBlocksInGroup; ++block)
+        next_runs_[block] = {&lookup_of(block + 1).from_start(), &lookup_of(block).after_dc()};
+}
+
+const BlockLookup& FastScan::lookup_of(size_t block_in_group) const {
+    const int block = static_cast<int>(block_in_group) % plan_.n_blocks();
+    return *lookups_[static_cast<size_t>(plan_.component_of_block(block))];
+}
+
+/// Some blocks; false where one is not in order, but for the range of DC coefficients.
+///
+/// The end of a block is no branch, since nothing foretells it: the look-up of what comes next is
+/// chosen instead.
+bool FastScan::take_blocks(BitReader& reader, size_t n_blocks) {
+    constexpr int kRunsInRefill = BitReader::kRefilledBits / BlockLookup::kMaxRunBits;
+    static_assert(kRunsInRefill * BlockLookup::kMaxRunBits <= BitReader::kRefilledBits);
+    // Each run may refill twice.
+    static_assert((2 * kRunsInRefill + 3) * BitReader::kWordBytes <= IntervalBytes::kMarginBytes);
+    BitReader bits = reader;  // by value, or it would live in memory
+    const uint8_t* const end = interval_.data_end();
+    size_t block = 0;
+    uint64_t is_start = ~uint64_t{0};  // all bits 1 at the start of a block, else 0
+    uint64_t n_coefficients = 0;
+    const BlockLookup::Runs* runs = &lookup_of(0).from_start();
+    while (bits.is_near(end)) {
+        bits.refill();
+        for (int i = 0; i < kRunsInRefill; ++i) {
+            // Good for a run at least; the bits behind may be missing.
+            uint32_t& head = heads_[block][is_start & 1];
+            head = bits.peek(32);
+            Run run = (*runs)[bits.peek(BlockLookup::kIndexBits)];
+            if (n_coefficients + run.n_coefficients() > Run::kMaxCoefficients) {
+                bits.refill();
+                head = bits.peek(32);
+                const BlockLookup& lookup = lookup_of(block);
+                run = is_start ? lookup.find_dc(head)
+                               : lookup.find_ac(head, static_cast<unsigned>(n_coefficients));
+                if (run.n_bits() == 0) return false;
+                bits.skip(run.n_bits());
+                bits.refill();
+            } else {
+                bits.skip(run.n_bits());
+            }
+            is_start = run.end_mask();
+            n_coefficients = (n_coefficients + run.n_coefficients()) & ~is_start;
+            runs = choose(is_start, next_runs_[block].if_ended, next_runs_[block].if_not);
+            block -= is_start;
+            if (block == n_blocks) {
+                reader = bits;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/// T.81 F.1.2.1: the DC coefficients of the blocks that were taken last; false where one is out of
+/// range.
+bool FastScan::add_differences(uint32_t n_mcus, Predictors& predictors) const {
+    const SampleLimits limits = plan_.limits();
+    const auto blocks_in_mcu = static_cast<size_t>(plan_.n_blocks());
+    const size_t n_blocks = n_mcus * blocks_in_mcu;
+    bool is_in_range = true;
+    // One component at a time, so that its predictor stays in a register.
+    size_t first_block = 0;
+    for (int i = 0; i < plan_.n_components(); ++i) {
+        const ScanComponent& component = plan_.component(i);
+        const BlockLookup& lookup = *lookups_[static_cast<size_t>(i)];
+        const size_t n = size_t{component.horizontal_blocks} * component.vertical_blocks;
+        int32_t predictor = predictors[static_cast<size_t>(i)];
+        for (size_t mcu = first_block; mcu < n_blocks; mcu += blocks_in_mcu) {
+            for (size_t block = mcu; block < mcu + n; ++block) {
+                predictor += lookup.difference(heads_[block][1]);
+                is_in_range &= (predictor >= limits.min_dc) & (predictor <= limits.max_dc);
+            }
+        }
+        predictors[static_cast<size_t>(i)] = predictor;
+        first_block += n;
+    }
+    return is_in_range;
+}
+
 bool FastScan::check_interval(uint32_t n_mcus) {
     BitReader bits(interval_.data());
-    const SampleLimits limits = plan_.limits();
     Predictors predictors{};
-    std::array<BlockTables, kMaxBlocksInMcu> blocks;
-    const auto n_blocks = static_cast<size_t>(plan_.n_blocks());
-    for (size_t i = 0; i < n_blocks; ++i) {
-        const int component = plan_.component_of_block(static_cast<int>(i));
-        const ScanComponent& c = plan_.component(component);
-        blocks[i] = {
-            &c.dc->dc_lookup(), &c.ac->ac_lookup(), c.ac.get(), static_cast<size_t>(component)
-        };
+    place_ = {};
+    uint64_t bit = 0;
+    for (uint32_t mcu = 0; mcu < n_mcus;) {
+        const Place start{mcu, bit, predictors};
+        const uint32_t n = std::min(mcus_in_group_, n_mcus - mcu);
+        if (!take_blocks(bits, size_t{n} * static_cast<size_t>(plan_.n_blocks()))) return false;
+        if (!add_differences(n, predictors)) return false;
+        bit = bits.position_bits();
+        if (bit > interval_.n_bits()) return false;
+        // A cursor is left behind the byte of a place, which must be in order to its last bit.
+        if (bit >= start.bit + 8) place_ = start;
+        mcu += n;
     }
-    later_ = {};
-    for (uint32_t mcu = 0; mcu < n_mcus; ++mcu) {
-        constexpr uint32_t kMcusBetweenPlaces = 16;
-        if (mcu % kMcusBetweenPlaces == 0) {
-            earlier_ = later_;
-            later_ = {mcu, bits.position_bits(), predictors};
-        }
-        for (size_t i = 0; i < n_blocks; ++i) {
-            const BlockTables& tables = blocks[i];
-            if (check_block(bits, tables, limits, predictors[tables.component])) continue;
-            reached_bit_ = bits.position_bits();
-            return false;
-        }
-        // Once an MCU, so that a short file cannot ask for work in proportion to its picture.
-        if (bits.position_bits() > interval_.n_bits()) break;
-    }
-    reached_bit_ = bits.position_bits();
-    return interval_.may_end_at(reached_bit_);
+    return interval_.may_end_at(bit);
 }
 
 /// Puts a cursor that stands at the start of the interval behind the byte of a place.
@@ -128,14 +153,7 @@ size_t FastScan::advance(JpegCursor& cursor, const uint8_t* data, size_t n_bytes
         scan.interval_.read(data, n_bytes, offset);
         const uint32_t n_mcus = p.interval_left_mcus;
         if (!scan.check_interval(n_mcus)) {
-            // The byte of the place must be in order to its last bit.
-            const auto is_before = [&](const Place& place) {
-                return place.n_mcus > 0 && place.bit + 8 <= scan.reached_bit_ &&
-                       place.bit + 8 <= scan.interval_.n_bits();
-            };
-            if (is_before(scan.later_)) return scan.leave_at(cursor, scan.later_);
-            if (is_before(scan.earlier_)) return scan.leave_at(cursor, scan.earlier_);
-            return offset;
+            return scan.place_.n_mcus > 0 ? scan.leave_at(cursor, scan.place_) : offset;
         }
         offset = scan.interval_.end();
         p.mcu += n_mcus;

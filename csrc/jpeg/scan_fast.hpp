@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "jpeg/block_lookup.hpp"
 #include "jpeg/cursor.hpp"
 #include "jpeg/interval_bits.hpp"
 
@@ -24,6 +25,9 @@ public:
     static size_t advance(JpegCursor& cursor, const uint8_t* data, size_t n_bytes, size_t offset);
 
 private:
+    // MCUs are taken in groups of about so many blocks.
+    static constexpr size_t kBlocksInGroup = 64;
+    static_assert(kBlocksInGroup >= kMaxBlocksInMcu);
     /// A place between two MCUs of an interval.
     struct Place {
         uint32_t n_mcus = 0;  // before it, in the interval
@@ -31,15 +35,26 @@ private:
         Predictors predictors{};
     };
 
-    explicit FastScan(const ScanPlan& plan) : plan_(plan) {}
+    explicit FastScan(const ScanPlan& plan);
     bool check_interval(uint32_t n_mcus);
+    bool take_blocks(BitReader& reader, size_t n_blocks);
+    bool add_differences(uint32_t n_mcus, Predictors& predictors) const;
+    const BlockLookup& lookup_of(size_t block_in_group) const;
     size_t leave_at(JpegCursor& cursor, const Place& place) const;
 
     const ScanPlan& plan_;
+    uint32_t mcus_in_group_;
+    std::array<std::shared_ptr<const BlockLookup>, kMaxComponents> lookups_;  // by component
+    /// What a block goes on with.
+    struct NextRuns {
+        const BlockLookup::Runs* if_ended;
+        const BlockLookup::Runs* if_not;
+    };
+    std::array<NextRuns, kBlocksInGroup> next_runs_{};
+    // The bits that blocks began with, beside those of the last run that did not begin one.
+    std::array<std::array<uint32_t, 2>, kBlocksInGroup> heads_{};
     IntervalBytes interval_;
-    // The last places of an interval that were looked at in passing, and how far it was in order.
-    Place earlier_, later_;
-    uint64_t reached_bit_ = 0;
+    Place place_;  // the start of the last group but one of those in order
 };
 
 }  // namespace pycodec_lm::jpeg

@@ -97,9 +97,8 @@ void JpegCursor::add_place(Packer& low, Packer& high) const {
 
 std::optional<FarKey> JpegCursor::far_key() const {
     const Position& p = position_;
-    constexpr uint32_t kNear = 3;  // where no mask would serve
     if (!p.in_scan || p.in_band || plan().is_open() || p.restart_due ||
-        plan().id() == ScanIds::kNone || p.interval_left_mcus <= kNear) {
+        plan().id() == ScanIds::kNone || p.interval_left_mcus == 0) {
         return std::nullopt;
     }
     Packer low;
@@ -206,25 +205,23 @@ bool JpegCursor::Walker::accept(uint8_t byte) {
     });
 }
 
-JpegCursor::FarWalker JpegCursor::far_walker(uint64_t& longest) const {
-    return FarWalker(*this, longest);
-}
+JpegCursor::FarWalker JpegCursor::far_walker() const { return FarWalker(*this); }
 
-JpegCursor::FarWalker::FarWalker(const JpegCursor& cursor, uint64_t& longest)
-    : walker_(cursor),
-      first_mcu_(cursor.position_.mcu),
-      mcus_in_byte_(8 / cursor.plan().cheapest_mcu_bits() + 1),
-      longest_(&longest) {
+JpegCursor::FarWalker::FarWalker(const JpegCursor& cursor)
+    : walker_(cursor), first_mcu_(cursor.position_.mcu) {
     walker_.cursor_.position_.interval_left_mcus = std::numeric_limits<uint32_t>::max();
-    *longest_ = std::max<uint64_t>(*longest_, mcus_in_byte_);
 }
 
 bool JpegCursor::FarWalker::accept(uint8_t byte) {
-    if (!walker_.accept(byte)) return false;
-    // The next byte may be refused only after it has ended MCUs.
-    const uint32_t n_mcus = walker_.cursor_.position_.mcu - first_mcu_ + mcus_in_byte_;
-    *longest_ = std::max<uint64_t>(*longest_, n_mcus);
-    return true;
+    JpegCursor& cursor = walker_.cursor_;
+    const uint64_t offset = cursor.offset();
+    if (walker_.accept(byte)) return true;
+    // Where the bits refuse the byte, not the predictors: as far as they go, for n_ended().
+    if (cursor.offset() == offset && !cursor.is_stuffing_due()) {
+        for (int n_left = 8, n = 1; n_left > 0 && n > 0; n_left -= n)
+            n = cursor.take_bits(byte & ((1u << n_left) - 1), n_left);
+    }
+    return false;
 }
 
 std::array<CounterRange, JpegCursor::kCounters> JpegCursor::Walker::ranges() const {

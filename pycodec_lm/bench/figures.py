@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .check_speed import CheckTimes
 from .coverage import SCOPE
 from .decoders import decoder_versions
 from .mask_speed import MaskTimes
-from .measure import Report, Spread
+from .measure import Report
 from .peers import PeerTimes
 from .survival import Survival
 from .walks import KINDS, WalkReport
@@ -82,31 +83,37 @@ def _n_below(walks: WalkReport, group: str, least: int) -> int:
     return sum(walks.coverage.walks[group][value] < least for value in SCOPE[group])
 
 
-def check_report(times: dict[str, Spread], n_files: int, n_bytes: int, command: str) -> Report:
+def check_report(measured: Sequence[CheckTimes], command: str) -> Report:
     """Checking beside decoding."""
     report = Report("Checking JPEG files", command)
     report.notes += [f"{name}: {text}" for name, text in decoder_versions().items()]
     report.notes.append(
-        f"{n_files} valid files in memory, {n_bytes / n_files:.0f} bytes on average; CPU time of"
-        " one thread; readers take turns, the spread is over rounds"
+        "valid files in memory; CPU time of one thread; readers take turns, the spread is over"
+        " rounds; recoded by jpegtran, coefficients compared"
     )
-    ours = times["check"].median
-    rows = [
-        [
-            name,
-            f"{spread.median:.1f}",
-            f"{spread.p10:.1f} - {spread.p90:.1f}",
-            f"{n_bytes / n_files / spread.median:.1f}",
-            f"{spread.median / ours:.2f}",
+    for times in measured:
+        bytes_per_file = times.n_bytes / times.n_files
+        ours = times.readers["check"]
+        rows = [
+            [
+                name,
+                f"{spread.median:.1f}",
+                f"{spread.p10:.1f} - {spread.p90:.1f}",
+                f"{bytes_per_file / spread.median:.1f}",
+                f"{spread.median / ours.median:.2f}",
+            ]
+            for name, spread in times.readers.items()
         ]
-        for name, spread in times.items()
-    ]
-    report.add_table(
-        f"CPU time a file, {times['check'].n} rounds",
-        ["", "median us", "10 % - 90 %", "MB/s", "times our check"],
-        rows,
-    )
-    report.data = {name: vars(spread) for name, spread in times.items()}
+        report.add_table(
+            f"{times.n_files} files {times.coding}, {bytes_per_file:.0f} bytes on average: CPU time"
+            f" a file, {ours.n} rounds",
+            ["", "median us", "10 % - 90 %", "MB/s", "times our check"],
+            rows,
+        )
+    report.data = {
+        times.coding: {name: vars(spread) for name, spread in times.readers.items()}
+        for times in measured
+    }
     return report
 
 

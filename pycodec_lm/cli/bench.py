@@ -156,10 +156,9 @@ def _check(args: argparse.Namespace) -> int:
     paths = _files_of(args.folder)
     bar: Progress[int]
     with progress(args.rounds, "checking", quiet=args.quiet or args.json) as bar:
-        times = measure_check(paths, args.rounds, bar.update)
-    n_bytes = sum(path.stat().st_size for path in paths)
+        measured = measure_check(paths, args.rounds, bar.update)
     command = _command("check", Path(args.folder).resolve().name, "--rounds", args.rounds)
-    _show(check_report(times, len(paths), n_bytes, command), args)
+    _show(check_report(measured, command), args)
     return 0
 
 

@@ -60,7 +60,9 @@ TEST(trie_walk_is_its_slow_twin) {
             pycodec_lm::fill_mask(trie, cursor, fast);
             pycodec_lm::fill_mask_slowly(*info, cursor, slow);
             CHECK(fast == slow);
-            const auto masks = pycodec_lm::make_shared_mask(trie, cursor.walker(), n_words);
+            const auto magnitude = pycodec_lm::magnitude_of(cursor.counters());
+            const auto masks =
+                pycodec_lm::make_shared_mask(trie, cursor.walker(), n_words, magnitude);
             masks.write(cursor.counters(), fast);
             CHECK(fast == slow);
             while (!cursor.accept(static_cast<uint8_t>(testing::below(random, 256)))) {

@@ -1,11 +1,13 @@
 """`GrammarMatcher` over JPEG grammars: masks, acceptance, rollback, forks, misuse."""
 
+import io
 import random
 import threading
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pycodec_lm as pcl
 
@@ -276,6 +278,32 @@ def test_tokens_of_many_mcus_see_the_end_of_the_interval(
             for token in range(len(vocab)):
                 assert (token in allowed) == bool(way.cursor.copy().push(vocab[token]))
             way.step(towards_end=0.7)
+    assert compiled.stats()["cache_hits"] > 0
+
+
+def test_masks_of_small_and_of_large_dc_coefficients() -> None:
+    """States with small predictors share masks that leave out what only large ones forbid."""
+    blocks = np.random.default_rng(0).choice(np.array([0, 120, 128, 255], np.uint8), (6, 6))
+    pixels = np.kron(blocks, np.ones((8, 8), np.uint8))
+    output = io.BytesIO()
+    # A step of one, so that DC coefficients are 8 times the mean of a block.
+    Image.fromarray(pixels).save(output, "JPEG", quality=100, restart_marker_blocks=9)
+    data = output.getvalue()
+    grammar = pcl.JpegGrammar.like(data)
+    stream = data[len(grammar.header) :]
+    pieces = {stream[i : i + n] for i in range(len(stream)) for n in (2, 3, 5)}
+    vocab = [bytes([i]) for i in range(256)] + sorted(pieces)
+    info = pcl.TokenizerInfo([*vocab, b""], stop_token_ids=[len(vocab)])
+    compiled = pcl.compile_grammar(grammar, info)
+    bitmask = pcl.allocate_token_bitmask(1, info.vocab_size)
+    for _ in range(2):
+        matcher = pcl.GrammarMatcher(compiled, prompt=grammar.header)
+        for byte in stream[:-2]:
+            matcher.fill_next_token_bitmask(bitmask)
+            bits = np.unpackbits(bitmask.view(np.uint8), bitorder="little")
+            expected = accepted_by_forks(matcher, len(vocab))
+            assert np.flatnonzero(bits).tolist() == expected
+            assert matcher.accept_token(byte)
     assert compiled.stats()["cache_hits"] > 0
 
 

@@ -1,0 +1,51 @@
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pycodec_lm.bench.check_speed import measure_check
+from pycodec_lm.cli.main import main
+from pycodec_lm.errors import CodecLMError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for seed in range(2):
+        pixels = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        data = io.BytesIO()
+        Image.fromarray(pixels).resize((48, 40)).save(data, "JPEG", quality=25)
+        (tmp_path / f"{seed}.jpg").write_bytes(data.getvalue())
+    return tmp_path
+
+
+def test_files_are_timed_as_they_are(folder: Path) -> None:
+    paths = sorted(folder.iterdir())
+    times = measure_check(paths, 3)[0]
+    assert (times.coding, times.n_files) == ("as they are", 2)
+    assert times.n_bytes == sum(path.stat().st_size for path in paths)
+    assert {"check", "Pillow, decoding to RGB"} <= times.readers.keys()
+    assert all(spread.n == 3 and spread.median > 0 for spread in times.readers.values())
+
+
+@pytest.mark.skipif(shutil.which("jpegtran") is None, reason="jpegtran is not installed")
+def test_tables_of_their_own_are_timed_beside_them(folder: Path) -> None:
+    first, own_tables, *_ = measure_check(sorted(folder.iterdir()), 1)
+    assert own_tables.coding == "each with its own Huffman tables"
+    assert own_tables.n_bytes < first.n_bytes
+    assert own_tables.readers.keys() == first.readers.keys()
+
+
+def test_a_broken_file_is_not_timed(folder: Path) -> None:
+    (folder / "0.jpg").write_bytes((folder / "0.jpg").read_bytes()[:-2])
+    with pytest.raises(CodecLMError, match="only valid files"):
+        measure_check(sorted(folder.iterdir()), 1)
+
+
+def test_the_command_reports_each_coding(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "check", str(folder), "--rounds", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["as they are"]["check"]["n"] == 1
