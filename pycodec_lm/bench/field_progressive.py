@@ -427,8 +427,8 @@ class _BandRefinementWriter(_BandWriter):
                     break
                 k = self._write_run_of_zeros(block, was_zero, k, symbol)
         if self._run > 0:
-            for known in np.flatnonzero(~was_zero[k:]) + k:
-                self._correct(block, known)
+            for known in np.flatnonzero(~was_zero[k:]).tolist():
+                self._correct(block, k + known)
             self._run -= 1
 
     def _write_run_of_zeros(

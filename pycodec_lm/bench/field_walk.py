@@ -79,9 +79,7 @@ def write_random_file(
         RefusedValueError: the grammar refused a value that should be legal.
     """
     rng = random.Random(seed)
-    return FieldWalk(
-        rng, portable=portable, process=process, several_scans=several_scans
-    ).run()
+    return FieldWalk(rng, portable=portable, process=process, several_scans=several_scans).run()
 
 
 def _draw_layout(rng: random.Random, n_components: int) -> Sequence[tuple[int, int]] | None:
