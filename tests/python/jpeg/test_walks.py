@@ -1,11 +1,12 @@
 """Walks without a model and without decoders; tests/decoders has real ones read the files."""
 
 import random
+from collections import Counter
 
 import pytest
 
 import pycodec_lm as pcl
-from pycodec_lm._core import compile_grammar
+from pycodec_lm._core import check_jpeg, compile_grammar
 from pycodec_lm.bench.coverage import SCOPE, Coverage, error_codes
 from pycodec_lm.bench.field_walk import write_random_file
 from pycodec_lm.bench.mask_walk import CHOOSERS, MaskWalk, least_tokens
@@ -13,6 +14,8 @@ from pycodec_lm.bench.structure import read_structure
 from pycodec_lm.bench.vocabularies import byte_vocabulary, pair_vocabulary, shuffled
 from pycodec_lm.bench.walks import KINDS, plan_walks, run_walk
 from pycodec_lm.grammar import JpegGrammar
+
+SCAN_KINDS = ("DC first", "DC refinement", "AC first", "AC refinement")
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -24,6 +27,38 @@ def test_a_legal_value_for_every_field_makes_a_valid_file(seed: int) -> None:
     assert [plane.shape for plane in read] == [plane.shape for plane in written.planes]
     assert all((a == b).all() for a, b in zip(read, written.planes, strict=True))
     assert write_random_file(seed).data == written.data
+
+
+@pytest.mark.parametrize("portable", [True, False])
+def test_progressive_files_have_the_coefficients_that_their_scans_say(portable: bool) -> None:
+    kinds = Counter()
+    precisions = set()
+    for seed in range(30):
+        written = write_random_file(seed, portable=portable, process="progressive")
+        status, end, _ = check_jpeg(written.data)
+        assert (status.message, end) == ("valid", len(written.data))
+        assert check_jpeg(written.data, by_push=True)[0]
+        # The planes were worked out beside the writer, by G.1.2.
+        read = pcl.read_coefficients(written.data)
+        assert [plane.shape for plane in read] == [plane.shape for plane in written.planes]
+        assert all((a == b).all() for a, b in zip(read, written.planes, strict=True))
+        structure = read_structure(written.data)
+        kinds.update(scan.kind for scan in structure.scans)
+        precisions.add(structure.precision)
+    assert min(kinds[kind] for kind in SCAN_KINDS) > 20
+    assert precisions == ({8} if portable else {8, 12})
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("process", ["baseline", "extended"])
+def test_sequential_files_of_several_scans(process: str, seed: int) -> None:
+    written = write_random_file(seed, process=process, several_scans=True)
+    structure = read_structure(written.data)
+    assert structure.sof == {"baseline": 0xC0, "extended": 0xC1}[process]
+    assert len(structure.scans) > 1
+    assert pcl.check(written.data).valid
+    read = pcl.read_coefficients(written.data)
+    assert all((a == b).all() for a, b in zip(read, written.planes, strict=True))
 
 
 def test_every_wrong_byte_is_refused_with_a_code_of_the_scope() -> None:
@@ -42,6 +77,11 @@ def test_every_wrong_byte_is_refused_with_a_code_of_the_scope() -> None:
 
 GRAMMARS = {
     "any": JpegGrammar(),
+    "progressive": JpegGrammar(process="progressive"),
+    "small progressive": JpegGrammar(
+        process="progressive", width=20, height=30, subsampling="4:2:0", quality=60
+    ),
+    "like progressive": JpegGrammar.like(write_random_file(82, process="progressive").data),
     "narrow": JpegGrammar(width=24, height=9, subsampling="4:2:0", quality=60),
     "jpeg_lm": JpegGrammar.jpeg_lm(48, 32),
     "like": JpegGrammar.like(write_random_file(3).data),
