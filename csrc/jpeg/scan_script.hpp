@@ -49,7 +49,10 @@ class ScanScript {
 public:
     static constexpr uint32_t kMaxBlocksWithoutRun = 64;
 
-    explicit ScanScript(const Header& header) : header_(header), frame_(header.frame) {}
+    /// `portable`: tables that a progressive scan has no use for are those of slot 0, since ffmpeg
+    /// wants a table there all the same.
+    explicit ScanScript(const Header& header, bool portable = false)
+        : header_(header), frame_(header.frame), portable_(portable) {}
 
     /// Some scan header goes on from here.
     bool allows(const ScanChoice& choice);
@@ -64,6 +67,7 @@ public:
 
 private:
     bool allows(const ScanChoice& choice, ScanKind kind);
+    bool fits_unused_slots(const ScanChoice& choice, ScanKind kind) const;
     bool fits_components(const ScanChoice& choice, ScanKind kind, uint8_t accuracy) const;
     bool fits_tables(const ScanChoice& choice, TableClass table_class) const;
     bool fits_bands(const ScanChoice& choice, ScanKind kind);
@@ -73,6 +77,7 @@ private:
 
     const Header& header_;
     const Frame& frame_;
+    bool portable_;
     // What was worked out last, by slot.
     std::array<BandRules, kTableSlots> rules_;
     std::array<std::optional<BandPaths>, kTableSlots> paths_;

@@ -275,10 +275,9 @@ def _write_slot(walk: FieldWalk, script: ProgressiveScript, scan: Scan, table_cl
     is_used = scan.kind == "DC first" if table_class == DC else scan.ss > 0
     if is_used:
         slot = walk.rng.choice(script.usable_slots(scan, table_class))
-    elif walk.is_portable:
-        return walk.put_any(element)
     else:
-        slot = walk.rng.randrange(4)
+        # ffmpeg wants a table there, used or not.
+        slot = 0 if walk.is_portable else walk.rng.randrange(4)
     walk.put(element, slot)
     return slot
 

@@ -12,7 +12,7 @@ from pycodec_lm.bench.field_walk import write_random_file
 from pycodec_lm.bench.mask_walk import CHOOSERS, MaskWalk, least_tokens
 from pycodec_lm.bench.structure import read_structure
 from pycodec_lm.bench.vocabularies import byte_vocabulary, pair_vocabulary, shuffled
-from pycodec_lm.bench.walks import KINDS, plan_walks, run_walk
+from pycodec_lm.bench.walks import KINDS, PROCESSES, plan_walks, run_walk
 from pycodec_lm.grammar import JpegGrammar
 
 SCAN_KINDS = ("DC first", "DC refinement", "AC first", "AC refinement")
@@ -61,18 +61,20 @@ def test_sequential_files_of_several_scans(process: str, seed: int) -> None:
     assert all((a == b).all() for a, b in zip(read, written.planes, strict=True))
 
 
-def test_every_wrong_byte_is_refused_with_a_code_of_the_scope() -> None:
+@pytest.mark.parametrize("process", [None, "progressive"])
+def test_every_wrong_byte_is_refused_with_a_code_of_the_scope(process: str | None) -> None:
     coverage = Coverage()
     for seed in range(100, 112):
-        data = write_random_file(seed).data
+        data = write_random_file(seed, process=process).data
         structure = read_structure(data)
         coverage.add(data, structure, error_codes(data, structure, random.Random(seed)))
     assert coverage.n_walks == 12
     assert coverage.unexpected() == []
     # A dozen files do not reach all, but most.
-    assert len(coverage.walks["error code"]) > 30
+    prefix = "progressive: " if process else ""
+    assert len(coverage.walks[prefix + "error code"]) > 30
     missing = {group for group, _, _ in coverage.rare(1)}
-    assert missing.isdisjoint({"components", "quantization slot"})
+    assert missing.isdisjoint({prefix + "components", prefix + "quantization slot"})
 
 
 GRAMMARS = {
@@ -128,10 +130,24 @@ def test_a_plan_has_all_kinds_grammars_budgets_and_vocabularies() -> None:
     assert len({case.seed for case in cases}) == 200
     assert {case.kind for case in cases} == {*KINDS}
     masks = [case for case in cases if case.kind != "field"]
-    combinations = {(c.kind, c.grammar, c.budget) for c in masks}
-    assert len(combinations) == 3 * 3 * 3
+    combinations = {(c.process, c.kind, c.grammar, c.budget) for c in masks}
+    assert len(combinations) == 2 * 3 * 3 * 3
     assert {c.vocabulary for c in masks} == {"bytes", "pieces"}
     assert plan_walks(200) == cases
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_plan_of_one_process(process: str) -> None:
+    cases = plan_walks(60, process=process)
+    assert {case.process for case in cases} == {process}
+    file = run_walk(cases[0]).file
+    structure = read_structure(file)
+    assert structure.is_progressive == (process == "progressive")
+    assert len(structure.scans) > 1 or process != "multi-scan"
+    coverage = Coverage(process)
+    coverage.add(file, structure)
+    assert coverage.unexpected() == []
+    assert {*coverage.scope} >= {group for group, n in coverage.walks.items() if n}
 
 
 def test_the_same_case_gives_the_same_file() -> None:
