@@ -67,13 +67,13 @@ public:
 
 private:
     bool allows(const ScanChoice& choice, ScanKind kind);
-    bool fits_unused_slots(const ScanChoice& choice, ScanKind kind) const;
     bool fits_components(const ScanChoice& choice, ScanKind kind, uint8_t accuracy) const;
     bool fits_tables(const ScanChoice& choice, TableClass table_class) const;
     bool fits_bands(const ScanChoice& choice, ScanKind kind);
     bool fits_band(const ScanChoice& choice, ScanKind kind, int component, int ss, int se);
     bool can_end_blocks(int component, int slot, ScanKind kind, int ss, int se, int al);
     const BandPaths& paths_of(int slot, const BandRules& rules);
+    bool fits_unused_slots(const ScanChoice& choice, ScanKind kind) const;
 
     const Header& header_;
     const Frame& frame_;
