@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 
 import pycodec_lm as pcl
-from pycodec_lm._core import check_jpeg, compile_grammar
+from pycodec_lm._core import JpegCursor, check_jpeg, compile_grammar
 from pycodec_lm.bench.coverage import SCOPE, Coverage, error_codes
 from pycodec_lm.bench.field_walk import write_random_file
 from pycodec_lm.bench.mask_walk import CHOOSERS, MaskWalk, least_tokens
-from pycodec_lm.bench.structure import read_structure
+from pycodec_lm.bench.structure import SOS, read_structure
 from pycodec_lm.bench.vocabularies import byte_vocabulary, pair_vocabulary, shuffled
 from pycodec_lm.bench.walks import KINDS, PROCESSES, plan_walks, run_walk
 from pycodec_lm.grammar import JpegGrammar
@@ -157,3 +157,22 @@ def test_the_same_case_gives_the_same_file() -> None:
 
 def test_scope_names_each_value_once() -> None:
     assert all(len(values) == len({*values}) for values in SCOPE.values())
+
+
+@pytest.mark.parametrize("portable", [True, False])
+def test_portable_progressive_scans_name_table_0_where_they_use_none(portable: bool) -> None:
+    n_other = 0
+    for seed in range(12):
+        data = write_random_file(seed, portable=portable, process="progressive").data
+        for scan in read_structure(data).scans:
+            unused = [*scan.ac_slots] if scan.ss == 0 else [*scan.dc_slots]
+            unused += [*scan.dc_slots] if scan.kind == "DC refinement" else []
+            n_other += any(unused)
+    assert (n_other == 0) == portable
+    # The Taj of a first DC scan.
+    data = write_random_file(13, process="progressive").data
+    at = next(s.offset for s in read_structure(data).segments if s.marker == SOS) + 6
+    cursor = JpegCursor(JpegGrammar(portable=portable, process="progressive"))
+    assert cursor.push(data[:at])
+    status = cursor.push(bytes((data[at] | 3,)))
+    assert status.code == ("not_in_grammar" if portable else "ok")
