@@ -258,7 +258,7 @@ private:
     ValueSet legal_sampling(bool horizontal) const;
     ScanChoice scan_choice() const;
     ValueSet legal_scan_lengths() const;
-    ValueSet legal_scan_field() const;
+    ValueSet legal_scan_field(bool portable) const;
     Status why_not_scan_field(uint32_t value, Status status) const;
     ValueSet legal_dc_bits() const;
     uint32_t smallest_table_bytes() const;

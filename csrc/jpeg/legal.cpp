@@ -140,7 +140,7 @@ ValueSet JpegCursor::legal() const {
         case Element::kSe:
         case Element::kAh:
         case Element::kAl:
-            return legal_scan_field();
+            return legal_scan_field(g.portable);
         case Element::kPq: {
             ValueSet set;
             if (p.segment_left >= 65 && fits_quantization_tables(p.segment_left - 65u)) set.add(0);

@@ -36,7 +36,7 @@ ScanChoice JpegCursor::scan_choice() const {
 
 /// Ls = 6 + 2 Ns.
 ValueSet JpegCursor::legal_scan_lengths() const {
-    ScanScript script(*header_);
+    ScanScript script(*header_, grammar_->portable);
     ValueSet set;
     for (int n = 1; n <= header_->frame.n_components; ++n) {
         if (script.allows({.n_components = n})) set.add(static_cast<uint32_t>(6 + 2 * n));
@@ -44,10 +44,10 @@ ValueSet JpegCursor::legal_scan_lengths() const {
     return set;
 }
 
-ValueSet JpegCursor::legal_scan_field() const {
+ValueSet JpegCursor::legal_scan_field(bool portable) const {
     const Position& p = position_;
     const Frame& frame = header_->frame;
-    ScanScript script(*header_);
+    ScanScript script(*header_, portable);
     ScanChoice choice = scan_choice();
     if (p.at == Element::kCsj) {
         ValueSet set;
@@ -104,6 +104,7 @@ Status JpegCursor::why_not_scan_field(uint32_t value, Status status) const {
         status.limit = limit;
         return status;
     };
+    if (grammar_->portable && legal_scan_field(false).contains(value)) return status;
     ScanScript script(h);
     const ScanChoice choice = scan_choice();
     const ScanChoice::Component& first = choice.components[0];

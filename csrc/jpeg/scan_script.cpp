@@ -26,6 +26,7 @@ bool ScanScript::allows(const ScanChoice& choice) {
 }
 
 bool ScanScript::allows(const ScanChoice& choice, ScanKind kind) {
+    if (portable_ && !fits_unused_slots(choice, kind)) return false;
     switch (kind) {
         case ScanKind::kSequential:
             return may_be(choice.ss, 0) && may_be(choice.se, kLastCoefficient) &&
@@ -50,6 +51,15 @@ bool ScanScript::allows(const ScanChoice& choice, ScanKind kind) {
             return may_be_between(choice.ss, 1, kLastCoefficient) && choice.n_components == 1 &&
                    fits_bands(choice, kind);
     }
+}
+
+bool ScanScript::fits_unused_slots(const ScanChoice& choice, ScanKind kind) const {
+    const bool uses_dc = kind == ScanKind::kSequential || kind == ScanKind::kDcFirst;
+    const bool uses_ac = kind == ScanKind::kSequential || codes_bands(kind);
+    const auto end = choice.components.begin() + choice.n_known;
+    return std::all_of(choice.components.begin(), end, [&](const ScanChoice::Component& c) {
+        return (uses_dc || may_be(c.dc_slot, 0)) && (uses_ac || may_be(c.ac_slot, 0));
+    });
 }
 
 /// Scans of DC coefficients: the components that are named, and enough others for the rest, have

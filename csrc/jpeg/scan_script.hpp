@@ -49,7 +49,10 @@ class ScanScript {
 public:
     static constexpr uint32_t kMaxBlocksWithoutRun = 64;
 
-    explicit ScanScript(const Header& header) : header_(header), frame_(header.frame) {}
+    /// `portable`: tables that a progressive scan has no use for are those of slot 0, since ffmpeg
+    /// wants a table there all the same.
+    explicit ScanScript(const Header& header, bool portable = false)
+        : header_(header), frame_(header.frame), portable_(portable) {}
 
     /// Some scan header goes on from here.
     bool allows(const ScanChoice& choice);
@@ -82,9 +85,11 @@ private:
     bool fits_bands(const ScanChoice& choice, ScanKind kind);
     bool fits_band(const Bands& bands, ScanKind kind, int slot, int al, const Intervals& intervals);
     const BandPaths& paths_of(int slot, const BandRules& rules);
+    bool fits_unused_slots(const ScanChoice& choice, ScanKind kind) const;
 
     const Header& header_;
     const Frame& frame_;
+    bool portable_;
     // What was worked out last, by slot.
     std::array<BandRules, kTableSlots> rules_;
     std::array<std::optional<BandPaths>, kTableSlots> paths_;

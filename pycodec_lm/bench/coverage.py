@@ -8,18 +8,22 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .._core import JpegCursor, read_coefficients, symbol_counts
+from .._core import ELEMENTS, JpegCursor, read_coefficients, symbol_counts, trace_jpeg
 from ..grammar import JpegGrammar
 from .mask_walk import BrokenWalkError
-from .structure import DHT, DQT, DRI, EOI, RST0, SOF0, SOF1, SOI, SOS, Structure
+from .structure import DHT, DQT, DRI, EOI, RST0, SOF0, SOF1, SOF2, SOI, SOS, Scan, Structure
 
-__all__ = ["SCOPE", "Coverage", "error_codes"]
+__all__ = ["PROCESSES", "SCOPE", "Coverage", "error_codes", "scope_of"]
+
+# What walks may be asked for.
+PROCESSES = ("sequential", "multi-scan", "progressive")
 
 _APP0, _COM, _FILL = 0xE0, 0xFE, 0xFF
 _MARKER_NAMES = {
     SOI: "SOI",
     SOF0: "SOF0",
     SOF1: "SOF1",
+    SOF2: "SOF2",
     DHT: "DHT",
     DQT: "DQT",
     DRI: "DRI",
@@ -41,6 +45,9 @@ _ELEMENTS = {
 _RESTARTS = ("none", "1", "2-9", "10-99", "100 or more", "never reached")
 _SIZES = ("1 MCU", "2-63 MCUs", "64 MCUs or more")
 _AC_SYMBOLS = [0x00, 0xF0, *(run << 4 | size for run in range(16) for size in range(1, 11))]
+_RUNS_OF_BANDS = [n << 4 for n in range(15)]  # EOBn
+_BANDS = ("1-63", "one coefficient", "from 1", "to 63", "inside")
+_SCAN_COUNTS = ("1", "2-4", "5-12", "13-30", "more than 30")
 # Of csrc/grammar/status.cpp; those of narrower grammars and of callers are out of scope.
 _ERROR_CODES = [
     "truncated",
@@ -95,14 +102,27 @@ _ERROR_CODES = [
     "lines_missing",
     "number_of_lines",
 ]
+_PROGRESSIVE_ERROR_CODES = [
+    *(code for code in _ERROR_CODES if code not in ("ac_symbol_reserved", "scan_not_ready")),
+    "band_order",
+    "band_accuracy",
+    "ac_interleaved",
+    "ac_before_dc",
+    "coefficient_coded_twice",
+    "components_differ",
+    "eob_run",
+    "refinement_size",
+    "refinement_run",
+]
 
 # Where wrong bytes are tried.
 _RANDOM_PLACES = 20
 _MAX_PLACES = 80
 _STANDARD = JpegGrammar(portable=False)
+_TRACED = ("element", "scan", "value")
 
 # Every value that the walks should reach, by group.
-SCOPE: dict[str, tuple[str, ...]] = {
+_SEQUENTIAL_SCOPE: dict[str, tuple[str, ...]] = {
     "components": ("1", "3", "4"),
     "sampling factors": tuple(f"{h}x{v}" for h in range(1, 5) for v in range(1, 5)),
     "components in a scan": ("1", "2", "3", "4"),
@@ -113,7 +133,7 @@ SCOPE: dict[str, tuple[str, ...]] = {
     "DC table slot": ("0", "1", "2", "3"),
     "AC table slot": ("0", "1", "2", "3"),
     "tables": ("16-bit quantization", "Huffman slot 2", "Huffman slot 3", "changed between scans"),
-    "markers": (*_MARKER_NAMES.values(), "fill byte"),
+    "markers": (*(name for name in _MARKER_NAMES.values() if name != "SOF2"), "fill byte"),
     "elements": (
         *(name for names in _ELEMENTS.values() for name in names),
         "DC code",
@@ -127,12 +147,69 @@ SCOPE: dict[str, tuple[str, ...]] = {
     "coefficient": ("DC -1024", "DC 1023", "AC -1023", "AC 1023", "the last, 63"),
     "error code": tuple(_ERROR_CODES),
 }
+_PROGRESSIVE_SCOPE: dict[str, tuple[str, ...]] = {
+    **_SEQUENTIAL_SCOPE,
+    "scans": _SCAN_COUNTS,
+    "markers": (
+        *(name for name in _MARKER_NAMES.values() if name not in ("SOF0", "SOF1")),
+        "fill byte",
+    ),
+    "elements": (*_SEQUENTIAL_SCOPE["elements"], "DC bit", "EOB bits", "correction bit"),
+    "kind of scan": (
+        "DC first",
+        "DC first, interleaved",
+        "DC refinement",
+        "DC refinement, interleaved",
+        "AC first",
+        "AC refinement",
+    ),
+    "Al of DC first": tuple(str(al) for al in range(14)),
+    "Al of DC refinement": tuple(str(al) for al in range(13)),
+    "Al of AC first": tuple(str(al) for al in range(14)),
+    "Al of AC refinement": tuple(str(al) for al in range(13)),
+    "band of AC first": _BANDS,
+    "band of AC refinement": _BANDS,
+    "AC symbol": tuple(f"{symbol:02x}" for symbol in [*_AC_SYMBOLS, *_RUNS_OF_BANDS[1:]]),
+    "refinement symbol": tuple(
+        f"{symbol:02x}" for symbol in [0xF0, *_RUNS_OF_BANDS, *(run << 4 | 1 for run in range(16))]
+    ),
+    "error code": tuple(_PROGRESSIVE_ERROR_CODES),
+}
+_PREFIX = "progressive: "
+# Progressive files are counted apart.
+SCOPE: dict[str, tuple[str, ...]] = {
+    **_SEQUENTIAL_SCOPE,
+    **{_PREFIX + group: values for group, values in _PROGRESSIVE_SCOPE.items()},
+}
+
+
+def scope_of(process: str | None) -> dict[str, tuple[str, ...]]:
+    """What walks of one of PROCESSES should reach; None: all that is in SCOPE."""
+    if process is None:
+        return SCOPE
+    of_process = {
+        group: values
+        for group, values in SCOPE.items()
+        if group.startswith(_PREFIX) == (process == "progressive")
+    }
+    if process == "multi-scan":
+        of_process |= {
+            "components": ("3", "4"),
+            "components in a scan": ("1", "2", "3"),
+            "scans": ("2", "3", "4"),
+        }
+    return of_process
 
 
 class Coverage:
-    """Counts in how many walks each value of SCOPE occurred."""
+    """Counts in how many walks each value of a scope occurred.
 
-    def __init__(self) -> None:
+    Args:
+        process: of the walks; see `scope_of`.
+    """
+
+    def __init__(self, process: str | None = None) -> None:
+        self.scope = scope_of(process)
         self.walks: dict[str, Counter[str]] = {group: Counter() for group in SCOPE}
         self.sampling: Counter[str] = Counter()
         self.n_walks = 0
@@ -147,16 +224,22 @@ class Coverage:
         """
         self.n_walks += 1
         self.sampling[" ".join(f"{h}x{v}" for h, v in structure.sampling)] += 1
-        seen = {*_of_structure(structure), *_of_scans(data)}
+        seen = {*_of_structure(structure)}
+        if structure.is_progressive:
+            seen.update(_of_progressive_scans(data, structure))
+        else:
+            seen.update(_of_scans(data))
+        seen.update(_of_coefficients(data))
         seen.update(("error code", code) for code in codes)
+        prefix = _PREFIX if structure.is_progressive else ""
         for group, value in seen:
-            self.walks[group][value] += 1
+            self.walks[prefix + group][value] += 1
 
     def rare(self, least: int) -> list[tuple[str, str, int]]:
-        """(group, value, walks) of the values of SCOPE that fewer walks than `least` reached."""
+        """(group, value, walks) of values of the scope that fewer walks than `least` reached."""
         return [
             (group, value, self.walks[group][value])
-            for group, values in SCOPE.items()
+            for group, values in self.scope.items()
             for value in values
             if self.walks[group][value] < least
         ]
@@ -165,7 +248,7 @@ class Coverage:
         """What occurred and is not in SCOPE."""
         return [
             (group, value)
-            for group, values in SCOPE.items()
+            for group, values in SCOPE.items()  # mask walks also make what was not asked for
             for value in self.walks[group]
             if value not in values
         ]
@@ -173,7 +256,7 @@ class Coverage:
 
 def _of_structure(s: Structure) -> Iterable[tuple[str, str]]:
     yield "components", str(len(s.components))
-    yield "scans", str(len(s.scans))
+    yield "scans", _scan_count(len(s.scans)) if s.is_progressive else str(len(s.scans))
     yield "size", _SIZES[(s.n_mcus > 1) + (s.n_mcus >= 64)]
     for c in s.components:
         yield "sampling factors", f"{c.h}x{c.v}"
@@ -181,8 +264,10 @@ def _of_structure(s: Structure) -> Iterable[tuple[str, str]]:
     for scan in s.scans:
         yield "components in a scan", str(len(scan.components))
         yield "restart interval", _restart_kind(scan.restart_interval, scan.n_mcus)
-        yield from (("DC table slot", str(slot)) for slot in scan.dc_slots)
-        yield from (("AC table slot", str(slot)) for slot in scan.ac_slots)
+        if scan.kind in ("sequential", "DC first"):
+            yield from (("DC table slot", str(slot)) for slot in scan.dc_slots)
+        if scan.kind not in ("DC first", "DC refinement"):
+            yield from (("AC table slot", str(slot)) for slot in scan.ac_slots)
     if any(precision for precision, _ in s.quantization_tables):
         yield "tables", "16-bit quantization"
     for slot in (2, 3):
@@ -194,6 +279,7 @@ def _of_structure(s: Structure) -> Iterable[tuple[str, str]]:
         if after_scan and segment.marker in (DHT, DQT):
             yield "tables", "changed between scans"
         kind = _APP0 if segment.marker & 0xF0 == _APP0 else segment.marker
+        kind = SOF0 if kind in (SOF1, SOF2) else kind
         yield from (("elements", name) for name in _ELEMENTS.get(kind, ()))
     yield from (("markers", _MARKER_NAMES[marker]) for marker in s.markers())
     if s.n_fill_bytes:
@@ -222,6 +308,39 @@ def _of_scans(data: bytes) -> Iterable[tuple[str, str]]:
         yield "elements", "DC bits"
     if any(ac[symbol] for symbol in range(256) if symbol & 15):
         yield "elements", "AC bits"
+
+
+def _of_progressive_scans(data: bytes, s: Structure) -> Iterable[tuple[str, str]]:
+    for scan in s.scans:
+        yield "kind of scan", scan.kind + (", interleaved" if scan.is_interleaved else "")
+        yield f"Al of {scan.kind}", str(scan.al)
+        if scan.ss > 0:
+            yield f"band of {scan.kind}", _band_kind(scan)
+    fields = trace_jpeg(data, symbols=(0, len(data)))["symbols"]
+    for element, number, value in {*zip(*(fields[x].tolist() for x in _TRACED), strict=True)}:
+        name = ELEMENTS[element][0]
+        if name in _PROGRESSIVE_SCOPE["elements"]:
+            yield "elements", name
+        if name == "DC code":
+            yield "DC category", str(value)
+        elif name == "AC code":
+            refines = s.scans[number].ah > 0
+            yield "refinement symbol" if refines else "AC symbol", f"{value:02x}"
+
+
+def _scan_count(n: int) -> str:
+    return _SCAN_COUNTS[(n > 1) + (n > 4) + (n > 12) + (n > 30)]
+
+
+def _band_kind(scan: Scan) -> str:
+    if scan.ss == scan.se:
+        return "one coefficient"
+    if scan.ss == 1:
+        return "1-63" if scan.se == 63 else "from 1"
+    return "to 63" if scan.se == 63 else "inside"
+
+
+def _of_coefficients(data: bytes) -> Iterable[tuple[str, str]]:
     for plane in read_coefficients(data):
         for value in (-1024, 1023):
             if (plane[..., 0] == value).any():
@@ -249,7 +368,7 @@ def error_codes(data: bytes, structure: Structure, rng: random.Random) -> set[st
         *(rng.randrange(len(data)) for _ in range(_RANDOM_PLACES)),
     }
     for segment in structure.segments:
-        is_header = segment.marker in (SOF0, SOF1, SOS)
+        is_header = segment.marker in (SOF0, SOF1, SOF2, SOS)
         n_bytes = 4 + len(segment.payload) if is_header else 6
         places.update(range(segment.offset, min(segment.offset + n_bytes, len(data))))
     if len(places) > _MAX_PLACES:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from .structure import RST0, Scan
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from .field_walk import FieldWalk
 
-__all__ = ["ScanWriter"]
+__all__ = ["ScanWriter", "SequentialScanWriter"]
 
 _EOB, _ZRL = 0x00, 0xF0
 _BLOCK_SIZE = 64
@@ -25,40 +24,38 @@ _BLOCK_STYLES = ("empty", "uniform", "full", "runs", "large", "short")
 
 
 class ScanWriter:
-    """Writes the blocks of one scan through the walk's writer, and keeps their coefficients."""
+    """Writes the blocks of one scan through the walk's writer, and keeps their coefficients.
 
-    def __init__(self, walk: FieldWalk, scan: Scan) -> None:
+    Args:
+        walk: has the writer.
+        scan: whose header has been written.
+        planes: [high, wide, 64] of its components, which the scan fills or refines.
+    """
+
+    def __init__(self, walk: FieldWalk, scan: Scan, planes: Sequence[NDArray[np.int16]]) -> None:
         self.walk = walk
         self.rng = walk.rng
         self.scan = scan
-        frame = walk.structure
-        n_blocks = 0
-        self._planes: list[NDArray[np.int16]] = []
-        for component in scan.components:
-            c = frame.components[component]
-            h, v = (c.h, c.v) if scan.is_interleaved else (1, 1)
-            shape = (scan.mcus_high * v, scan.mcus_wide * h, _BLOCK_SIZE)
-            self._planes.append(np.zeros(shape, np.int16))
-            n_blocks += shape[0] * shape[1]
-        self._style = self.rng.choice(_BLOCK_STYLES)
-        # A full block has 130 fields, an empty one 3.
-        self._share_of_styled = min(1.0, _TARGET_FIELDS / (n_blocks * 30))
+        self.planes = planes
+        self.mcus_left = 0  # in the restart interval, with the one that is written
+        self._predictors = [0] * len(scan.components)
         self._symbols: dict[tuple[int, int], list[int]] = {}
 
-    def run(self) -> Iterator[tuple[int, NDArray[np.int16]]]:
-        """Writes the scan; (component, plane) of each of its components."""
-        predictors = [0] * len(self.scan.components)
-        interval = self.scan.restart_interval
-        for mcu in range(self.scan.n_mcus):
-            if interval and mcu and mcu % interval == 0:
+    def run(self) -> None:
+        """Writes the scan."""
+        n_mcus = self.scan.n_mcus
+        interval = self.scan.restart_interval or n_mcus
+        for mcu in range(n_mcus):
+            if mcu and mcu % interval == 0:
                 self._write_restart(mcu // interval - 1)
-                predictors = [0] * len(predictors)
+                self._predictors = [0] * len(self._predictors)
+            self.mcus_left = min(interval - mcu % interval, n_mcus - mcu)
             for j, y, x in self._blocks_of_mcu(mcu):
-                block = self._planes[j][y, x]
-                predictors[j] = self._write_dc(j, predictors[j])
-                block[0] = predictors[j]
-                self._write_ac(j, block)
-        yield from zip(self.scan.components, self._planes, strict=True)
+                self._write_block(j, y, x)
+
+    def _write_block(self, j: int, y: int, x: int) -> None:
+        """Block (y, x) of the j-th component of the scan."""
+        raise NotImplementedError
 
     def _blocks_of_mcu(self, mcu: int) -> Iterator[tuple[int, int, int]]:
         """(component of the scan, row, column) of each block, in order (A.2.2, A.2.3)."""
@@ -78,22 +75,25 @@ class ScanWriter:
         self.walk.put("marker", RST0 + number % 8)
 
     def _legal_symbols(self, j: int, k: int) -> list[int]:
-        """The symbols that may stand at coefficient k; the same for all blocks of a component."""
+        """The symbols that may stand at coefficient k, where all blocks of a component agree."""
         known = self._symbols.get((j, k))
         if known is None:
             known = self._symbols[j, k] = self.walk.writer.legal_values()
         return known
 
-    def _write_dc(self, j: int, predictor: int) -> int:
-        """DC code and bits (F.2.2.1); the coefficient."""
+    def _write_dc(self, j: int) -> int:
+        """DC code and bits (F.2.2.1); the coefficient, without its point transform."""
         walk, rng = self.walk, self.rng
+        predictor = self._predictors[j]
         symbols = self._legal_symbols(j, 0)
         size = rng.choice(symbols) if rng.random() < 0.7 else symbols[0]
         walk.put("DC code", size)
         if size == 0:
             return predictor
         kind = rng.random()
-        values = _legal_dc_values(size, predictor, _HALF_DC_RANGE[walk.structure.precision])
+        half_range = _HALF_DC_RANGE[walk.structure.precision]
+        lowest, highest = -half_range >> self.scan.al, (half_range - 1) >> self.scan.al
+        values = _legal_dc_values(size, lowest - predictor, highest - predictor)
         if kind < 0.15:
             value = values[0]
         elif kind < 0.3:
@@ -101,7 +101,24 @@ class ScanWriter:
         else:
             value = rng.choice(values)
         walk.put("DC bits", _spelled(value, size))
+        self._predictors[j] = predictor + value
         return predictor + value
+
+
+class SequentialScanWriter(ScanWriter):
+    """Whole blocks: F.1.2."""
+
+    def __init__(self, walk: FieldWalk, scan: Scan, planes: Sequence[NDArray[np.int16]]) -> None:
+        super().__init__(walk, scan, planes)
+        self._style = self.rng.choice(_BLOCK_STYLES)
+        # A full block has 130 fields, an empty one 3.
+        n_blocks = sum(plane.shape[0] * plane.shape[1] for plane in planes)
+        self._share_of_styled = min(1.0, _TARGET_FIELDS / (n_blocks * 30))
+
+    def _write_block(self, j: int, y: int, x: int) -> None:
+        block = self.planes[j][y, x]
+        block[0] = self._write_dc(j)
+        self._write_ac(j, block)
 
     def _write_ac(self, j: int, block: NDArray[np.int16]) -> None:
         """AC codes and bits up to the end of the block (F.2.2.2)."""
@@ -143,11 +160,10 @@ def _spelled(value: int, size: int) -> int:
     return value if value > 0 else value + (1 << size) - 1
 
 
-def _legal_dc_values(size: int, predictor: int, half_range: int) -> list[int]:
-    """Differences of a category that keep the coefficient in its range."""
+def _legal_dc_values(size: int, lowest: int, highest: int) -> list[int]:
+    """Differences of a category that are from `lowest` to `highest`."""
     low, high = 1 << (size - 1), (1 << size) - 1
     return [
-        difference
-        for difference in (*range(-high, -low + 1), *range(low, high + 1))
-        if -half_range <= predictor + difference < half_range
+        *range(max(-high, lowest), min(-low, highest) + 1),
+        *range(max(low, lowest), min(high, highest) + 1),
     ]

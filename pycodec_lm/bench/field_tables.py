@@ -14,6 +14,7 @@ __all__ = [
     "random_huffman_table",
     "random_quantization_table",
     "useless_huffman_table",
+    "with_random_code",
 ]
 
 DC, AC = 0, 1  # Tc
@@ -50,7 +51,7 @@ def random_huffman_table(rng: random.Random, table_class: int) -> TableDesign:
         return TableDesign(table_class, tuple(bits), bytes(values))
     symbols = _dc_symbols(rng, kind) if table_class == DC else _ac_symbols(rng, kind)
     rng.shuffle(symbols)
-    return _with_random_code(rng, table_class, symbols)
+    return with_random_code(rng, table_class, symbols)
 
 
 def useless_huffman_table(rng: random.Random, table_class: int) -> TableDesign:
@@ -60,7 +61,7 @@ def useless_huffman_table(rng: random.Random, table_class: int) -> TableDesign:
     else:
         # Runs without an end: after three of them coefficient 49 is reached, and no more fits.
         symbols = [_ZRL, *rng.sample(_UNUSED_AC, 3)]
-    return _with_random_code(rng, table_class, symbols)
+    return with_random_code(rng, table_class, symbols)
 
 
 def random_quantization_table(rng: random.Random, highest: int) -> list[int]:
@@ -117,7 +118,8 @@ def _ac_symbols_with_gaps(rng: random.Random) -> list[int]:
             return symbols
 
 
-def _with_random_code(rng: random.Random, table_class: int, symbols: list[int]) -> TableDesign:
+def with_random_code(rng: random.Random, table_class: int, symbols: list[int]) -> TableDesign:
+    """A table of these symbols, of which at most 255 are kept; they may repeat."""
     symbols = symbols[: _MAX_CODES - 1]
     lengths = _random_code_lengths(rng, len(symbols))
     bits = [0] * _MAX_LENGTH_BITS

@@ -2,7 +2,7 @@
 
 A walk over masks seldom leaves the header. Here each field takes a value drawn from sensible
 buckets, so the deep states are reached: several scans, restarts, long blocks, extreme coefficients.
-What was written is kept beside the file, worked out without the engine (T.81 A.2 and F.2.2.1).
+What was written is kept beside the file, worked out without the engine (T.81 A.2, F.2.2.1, G.1.2).
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .._core import JpegWriter
 from ..errors import CodecLMError
 from ..grammar import JpegGrammar
-from .field_scan import ScanWriter
+from .field_progressive import ProgressiveScript, random_band_table, write_progressive_scan
+from .field_scan import SequentialScanWriter
 from .field_tables import (
     AC,
     DC,
@@ -24,10 +27,9 @@ from .field_tables import (
     random_quantization_table,
     useless_huffman_table,
 )
-from .structure import DHT, DQT, DRI, EOI, SOF0, SOF1, SOS, Component, Scan, Structure
+from .structure import DHT, DQT, DRI, EOI, SOF0, SOF1, SOF2, SOS, Component, Scan, Structure
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["FieldWalk", "WrittenFile", "write_random_file"]
@@ -35,6 +37,14 @@ __all__ = ["FieldWalk", "WrittenFile", "write_random_file"]
 _APP0, _COM, _FILL = 0xE0, 0xFE, 0xFF
 _SLOTS = 4
 _BASELINE_HUFFMAN_SLOTS = 2
+_BLOCK_SIZE = 64
+_MANY_BLOCKS = ((1031, 1024), (1457, 1447), (2041, 600))  # for end-of-band runs of any length
+_FRAMES = {  # by process
+    None: (SOF0, SOF0, SOF1),
+    "baseline": (SOF0,),
+    "extended": (SOF1,),
+    "progressive": (SOF2,),
+}
 
 
 class RefusedValueError(CodecLMError):
@@ -46,21 +56,30 @@ class WrittenFile:
     """A file of a field-uniform walk, and what was put in it."""
 
     data: bytes
-    planes: list[NDArray[np.int16]]  # [high, wide, 64] a component, as its scan coded them
+    planes: list[NDArray[np.int16]]  # [high, wide, 64] a component, as its first scan has blocks
     n_fields: int
 
 
-def write_random_file(seed: int, *, portable: bool = True) -> WrittenFile:
+def write_random_file(
+    seed: int,
+    *,
+    portable: bool = True,
+    process: str | None = None,
+    several_scans: bool = False,
+) -> WrittenFile:
     """The file of a seed.
 
     Args:
         seed: of all that is drawn.
         portable: what every decoder reads; else samples may have 12 bits.
+        process: "baseline", "extended" or "progressive"; None for one of the first two.
+        several_scans: a sequential picture has components that are coded apart.
 
     Raises:
         RefusedValueError: the grammar refused a value that should be legal.
     """
-    return FieldWalk(random.Random(seed), portable=portable).run()
+    rng = random.Random(seed)
+    return FieldWalk(rng, portable=portable, process=process, several_scans=several_scans).run()
 
 
 def _draw_layout(rng: random.Random, n_components: int) -> Sequence[tuple[int, int]] | None:
@@ -77,20 +96,31 @@ def _draw_layout(rng: random.Random, n_components: int) -> Sequence[tuple[int, i
 class FieldWalk:
     """One walk; see `write_random_file`."""
 
-    def __init__(self, rng: random.Random, *, portable: bool = True) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        *,
+        portable: bool = True,
+        process: str | None = None,
+        several_scans: bool = False,
+    ) -> None:
         self.rng = rng
         self.writer = JpegWriter(JpegGrammar(portable=portable))
-        self._precisions = (8,) if portable else (8, 12)
+        self.is_portable = portable
+        self._frames = _FRAMES[process]
+        self._several_scans = several_scans
         self.n_fields = 0
         self.structure = Structure()
         self.planes: list[NDArray[np.int16]] = []
-        self._restart_interval = 0
+        self.restart_interval = 0
+        self.huffman_tables: dict[tuple[int, int], TableDesign] = {}  # by (Tc, Th)
+        self._script: ProgressiveScript | None = None
         self._quantization_bits = [0] * _SLOTS
         self._usable = {(c, slot): False for c in (DC, AC) for slot in range(_SLOTS)}
         self._coded: set[int] = set()
         self._n_extras = rng.choice((0, 0, 1, 2, 5, 12))
         # Else a scan starts as soon as some component can be coded.
-        self._wants_whole_scans = rng.random() < 0.6
+        self._wants_whole_scans = rng.random() < 0.6 and not several_scans
 
     def run(self) -> WrittenFile:
         """Writes the whole file."""
@@ -110,12 +140,26 @@ class FieldWalk:
 
     def put_any(self, element: str, limit: int = 65536) -> int:
         """Writes one of the legal values of a short field."""
+        value = self.rng.choice(self.legal_values(element, limit))
+        self.put(element, value)
+        return value
+
+    def legal_values(self, element: str, limit: int = 65536) -> list[int]:
+        """What the grammar allows now, which must be something."""
         values = self.writer.legal_values(limit)
         if not values:
             raise RefusedValueError(f"no value of {element} is legal: {self.writer.describe()}")
-        value = self.rng.choice(values)
-        self.put(element, value)
-        return value
+        return values
+
+    def expect_values(self, expected: set[int]) -> None:
+        """The grammar must allow these now and no others."""
+        values = self.writer.legal_values()
+        if {*values} != expected:
+            refused, added = sorted(expected - {*values}), sorted({*values} - expected)
+            raise RefusedValueError(
+                f"refused: {refused}, allowed beyond the standard: {added}, at"
+                f" {self.writer.describe()}"
+            )
 
     # Markers: T.81 B.2.1.
 
@@ -123,13 +167,30 @@ class FieldWalk:
         rng = self.rng
         if not self.structure.scans and rng.random() < 0.05:
             return _FILL
-        frame = self.structure.components
-        if frame and len(self._coded) == len(frame):
+        if self._is_done():
             return EOI
         if self._n_extras > 0:
             self._n_extras -= 1
             return rng.choice((DQT, DHT, DRI, _COM, *[_APP0 + rng.randrange(16)] * 2))
-        needed = [] if frame else [rng.choice((SOF0, SOF0, SOF1))]
+        return rng.choice(self._missing_segments() or [SOS])
+
+    def _is_done(self) -> bool:
+        if self._script is not None:
+            return self._script.is_done()
+        frame = self.structure.components
+        return bool(frame) and len(self._coded) == len(frame)
+
+    def _missing_segments(self) -> list[int]:
+        """What a scan wants before it."""
+        frame = self.structure.components
+        needed = [] if frame else [self.rng.choice(self._frames)]
+        if self._script is not None:
+            scan = self._script.next_scan()
+            if scan.kind == "DC first" and not all(self._is_ready(i) for i in scan.components):
+                needed.append(DQT)
+            if not self._script.has_tables(scan):
+                needed.append(DHT)
+            return needed
         left = [i for i in range(len(frame)) if i not in self._coded]
         is_enough = all if self._wants_whole_scans else any
         if frame and not is_enough(self._is_ready(i) for i in left):
@@ -137,7 +198,7 @@ class FieldWalk:
         slots = range(self._n_slots())
         if not all(any(self._usable[c, s] for s in slots) for c in (DC, AC)):
             needed.append(DHT)
-        return rng.choice(needed or [SOS])
+        return needed
 
     def _is_ready(self, component: int) -> bool:
         slot = self.structure.components[component].quantization_slot
@@ -153,7 +214,7 @@ class FieldWalk:
 
     def _write_segment(self, marker: int) -> None:
         self.put("marker", marker)
-        if marker in (SOF0, SOF1):
+        if marker in (SOF0, SOF1, SOF2):
             self._write_frame(marker)
         elif marker == DQT:
             self._write_quantization_tables()
@@ -161,10 +222,15 @@ class FieldWalk:
             self._write_huffman_tables()
         elif marker == DRI:
             self.put("Lr", 4)
-            self._restart_interval = self._draw_restart_interval()
-            self.put("Ri", self._restart_interval)
+            self.restart_interval = self._draw_restart_interval()
+            self.put("Ri", self.restart_interval)
         elif marker == SOS:
-            self._write_scan()
+            if self._script is not None:
+                scan = write_progressive_scan(self, self._script)
+            else:
+                scan = self._write_scan()
+            self._coded.update(scan.components)
+            self._n_extras = self.rng.choice((0, 0, 1, 2, 4))
         elif marker == _COM or marker & 0xF0 == _APP0:
             self._write_free_segment(marker)
 
@@ -198,11 +264,14 @@ class FieldWalk:
     def _write_frame(self, sof: int) -> None:
         rng = self.rng
         self.structure.sof = sof
-        n_components = rng.choice((1, 3, 3, 4))
+        n_components = rng.choice((3, 3, 4) if self._several_scans else (1, 3, 3, 4))
         self.put("Lf", 8 + 3 * n_components)
-        self.structure.precision = 8 if sof == SOF0 else rng.choice(self._precisions)
+        precisions = (8,) if self.is_portable else (8, 12)
+        self.structure.precision = 8 if sof == SOF0 else rng.choice(precisions)
         self.put("P", self.structure.precision)
         width, height = self._draw_size()
+        if sof == SOF2 and n_components == 1 and rng.random() < 0.04:
+            width, height = rng.choice(_MANY_BLOCKS)
         self.put("Y", height)
         self.put("X", width)
         self.put("Nf", n_components)
@@ -224,6 +293,8 @@ class FieldWalk:
         self.structure.width, self.structure.height = width, height
         self.structure.components = tuple(components)
         self.planes = [None] * n_components  # type: ignore[list-item]
+        if sof == SOF2:
+            self._script = ProgressiveScript(self)
 
     def _draw_size(self) -> tuple[int, int]:
         rng = self.rng
@@ -269,7 +340,12 @@ class FieldWalk:
         for _ in range(rng.randint(1, 4)):
             table_class = rng.choice((DC, AC))
             useless = rng.random() < 0.05
-            design = (useless_huffman_table if useless else random_huffman_table)(rng, table_class)
+            if useless:
+                design = useless_huffman_table(rng, table_class)
+            elif self._script is not None and table_class == AC:
+                design = random_band_table(rng, self._script.next_scan().kind)
+            else:
+                design = random_huffman_table(rng, table_class)
             slot = rng.randrange(n_slots) if rng.random() < 0.3 else rng.randrange(2)
             tables.append((design, not useless, slot))
         self.put("Lh", 2 + sum(design.n_bytes for design, _, _ in tables))
@@ -281,13 +357,16 @@ class FieldWalk:
             for symbol in design.values:
                 self.put("Vi,j", symbol)
             self._usable[design.table_class, slot] = is_usable
+            self.huffman_tables[design.table_class, slot] = design
 
     # Scans: B.2.3.
 
-    def _write_scan(self) -> None:
-        rng = self.rng
+    def _write_scan(self) -> Scan:
         if self._wants_whole_scans:
             self.put("Ls", self.writer.legal_values()[-1])
+        elif self._several_scans and not self._coded:
+            lengths = self.writer.legal_values()
+            self.put("Ls", self.rng.choice(lengths[: len(self.planes) - 1]))
         else:
             self.put_any("Ls")
         n_components = self.put_any("Ns")
@@ -298,16 +377,18 @@ class FieldWalk:
             chosen.append((component, self.put_any("Tdj"), self.put_any("Taj")))
         for element, value in (("Ss", 0), ("Se", 63), ("Ah", 0), ("Al", 0)):
             self.put(element, value)
-        frame = self.structure
-        if n_components == 1:
-            wide, high = frame.blocks_of(chosen[0][0])
-        else:
-            max_h, max_v = frame.max_sampling()
-            wide, high = -(-frame.width // (8 * max_h)), -(-frame.height // (8 * max_v))
         components, dc_slots, ac_slots = zip(*chosen, strict=True)
-        scan = Scan(components, dc_slots, ac_slots, self._restart_interval, wide, high)
-        frame.scans.append(scan)
-        for component, plane in ScanWriter(self, scan).run():
-            self.planes[component] = plane
-        self._coded.update(components)
-        self._n_extras = rng.choice((0, 0, 1, 2, 4))
+        mcus = self.structure.mcus_of(components)
+        scan = Scan(components, dc_slots, ac_slots, self.restart_interval, *mcus)
+        self.structure.scans.append(scan)
+        SequentialScanWriter(self, scan, self.new_planes(scan)).run()
+        return scan
+
+    def new_planes(self, scan: Scan) -> list[NDArray[np.int16]]:
+        """Zeros for the components of a scan, with the blocks that it has (A.2.2-A.2.4)."""
+        for component in scan.components:
+            c = self.structure.components[component]
+            h, v = (c.h, c.v) if scan.is_interleaved else (1, 1)
+            shape = (scan.mcus_high * v, scan.mcus_wide * h, _BLOCK_SIZE)
+            self.planes[component] = np.zeros(shape, np.int16)
+        return [self.planes[component] for component in scan.components]

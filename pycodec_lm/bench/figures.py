@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .check_speed import CheckTimes
-from .coverage import SCOPE
+from .coverage import PROCESSES
 from .decoders import decoder_versions
 from .mask_speed import MaskTimes
 from .measure import Report
@@ -37,18 +37,21 @@ def walk_report(walks: WalkReport, command: str) -> Report:
         f"ffmpeg has no pixel format for the sampling factors of {walks.n_excused} of the files",
         f"{len(walks.problems)} problems",
     ]
-    grammars = ("any", "jpeg_lm", "like")
+    grammars = ("any", "narrow", "jpeg_lm", "like")
     rows = [
-        [kind, *(str(walks.n_done.get((kind, grammar), 0)) for grammar in grammars)]
+        [process, kind, *(str(walks.n_done.get((process, kind, name), 0)) for name in grammars)]
+        for process in PROCESSES
         for kind in KINDS
+        if any(done[:2] == (process, kind) for done in walks.n_done)
     ]
     report.add_table(
         f"Walks, {n_done}",
-        ["kind of walk", "JpegGrammar()", ".jpeg_lm(...)", ".like(file)"],
+        ["files", "kind of walk", "JpegGrammar()", "narrowed", ".jpeg_lm(...)", ".like(file)"],
         rows,
     )
     rows = [
-        [group, str(len(values)), *_rarest(walks, group, values)] for group, values in SCOPE.items()
+        [group, str(len(values)), *_rarest(walks, group, values)]
+        for group, values in walks.coverage.scope.items()
     ]
     report.add_table(
         f"Coverage: walks that reached a value (asked for: {least} or more)",
@@ -65,7 +68,7 @@ def walk_report(walks: WalkReport, command: str) -> Report:
         rows = [[str(case), text.replace("|", "/")] for case, text in walks.problems]
         report.add_table("Problems", ["walk", "what happened"], rows)
     report.data = {
-        "walks": {f"{kind}, {grammar}": n for (kind, grammar), n in walks.n_done.items()},
+        "walks": {", ".join(key): n for key, n in walks.n_done.items()},
         "excused": walks.n_excused,
         "problems": [[str(case), text] for case, text in walks.problems],
         "coverage": {group: dict(counts) for group, counts in walks.coverage.walks.items()},
@@ -80,7 +83,8 @@ def _rarest(walks: WalkReport, group: str, values: Sequence[str]) -> tuple[str, 
 
 
 def _n_below(walks: WalkReport, group: str, least: int) -> int:
-    return sum(walks.coverage.walks[group][value] < least for value in SCOPE[group])
+    values = walks.coverage.scope[group]
+    return sum(walks.coverage.walks[group][value] < least for value in values)
 
 
 def check_report(measured: Sequence[CheckTimes], command: str) -> Report:

@@ -6,12 +6,12 @@ does not hide itself. It reads files that are known to be valid, and judges noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["Component", "Scan", "Segment", "Structure", "read_structure"]
 
-SOF0, SOF1, DHT, RST0, SOI, EOI = 0xC0, 0xC1, 0xC4, 0xD0, 0xD8, 0xD9
+SOF0, SOF1, SOF2, DHT, RST0, SOI, EOI = 0xC0, 0xC1, 0xC2, 0xC4, 0xD0, 0xD8, 0xD9
 SOS, DQT, DRI = 0xDA, 0xDB, 0xDD
 _FILL = 0xFF
 
@@ -45,6 +45,10 @@ class Scan:
     restart_interval: int
     mcus_wide: int
     mcus_high: int
+    ss: int = 0  # the band of coefficients: first and last
+    se: int = 63
+    ah: int = 0  # Al of the scan that this one refines; 0: it is the first of its band
+    al: int = 0  # point transform
 
     @property
     def n_mcus(self) -> int:
@@ -55,6 +59,13 @@ class Scan:
     def is_interleaved(self) -> bool:
         """More than one component takes turns."""
         return len(self.components) > 1
+
+    @property
+    def kind(self) -> str:
+        """What it codes: T.81 F.1.2 and the clauses of G.1.2."""
+        if self.ss == 0 and self.se > 0:
+            return "sequential"
+        return f"{'AC' if self.ss else 'DC'} {'refinement' if self.ah else 'first'}"
 
 
 @dataclass
@@ -80,6 +91,11 @@ class Structure:
         return tuple((c.h, c.v) for c in self.components)
 
     @property
+    def is_progressive(self) -> bool:
+        """The frame is coded in bands and bit by bit (T.81 Annex G)."""
+        return self.sof == SOF2
+
+    @property
     def n_mcus(self) -> int:
         """MCUs of the longest scan."""
         return max((scan.n_mcus for scan in self.scans), default=0)
@@ -96,6 +112,13 @@ class Structure:
         samples_wide = -(-self.width * c.h // max_h)
         samples_high = -(-self.height * c.v // max_v)
         return -(-samples_wide // 8), -(-samples_high // 8)
+
+    def mcus_of(self, components: Sequence[int]) -> tuple[int, int]:
+        """(wide, high): the MCUs of a scan; those of a single component are its blocks (A.2)."""
+        if len(components) == 1:
+            return self.blocks_of(components[0])
+        max_h, max_v = self.max_sampling()
+        return -(-self.width // (8 * max_h)), -(-self.height // (8 * max_v))
 
     def max_sampling(self) -> tuple[int, int]:
         """(Hmax, Vmax)."""
@@ -126,7 +149,7 @@ def read_structure(data: bytes) -> Structure:
             payload = data[at + 2 : at + n_bytes]
             at += n_bytes
         found.segments.append(Segment(marker, start, payload))
-        if marker in (SOF0, SOF1):
+        if marker in (SOF0, SOF1, SOF2):
             found.sof = marker
             _read_frame(payload, found)
         elif marker == DQT:
@@ -159,14 +182,19 @@ def _read_scan(payload: bytes, found: Structure, restart_interval: int) -> Scan:
         (identifiers.index(payload[i]), payload[i + 1] >> 4, payload[i + 1] & 15)
         for i in range(1, len(payload) - 3, 2)
     ]
-    if len(chosen) == 1:
-        wide, high = found.blocks_of(chosen[0][0])
-    else:
-        max_h, max_v = found.max_sampling()
-        wide = -(-found.width // (8 * max_h))
-        high = -(-found.height // (8 * max_v))
     components, dc_slots, ac_slots = zip(*chosen, strict=True)
-    return Scan(components, dc_slots, ac_slots, restart_interval, wide, high)
+    ss, se, approximation = payload[-3:]
+    return Scan(
+        components,
+        dc_slots,
+        ac_slots,
+        restart_interval,
+        *found.mcus_of(components),
+        ss,
+        se,
+        approximation >> 4,
+        approximation & 15,
+    )
 
 
 def _quantization_heads(payload: bytes) -> Iterator[tuple[int, int]]:

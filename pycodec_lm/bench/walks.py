@@ -12,24 +12,50 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from .._core import CompiledGrammar, check_jpeg, compile_grammar, read_coefficients
 from ..errors import CodecLMError
 from ..grammar import JpegGrammar
 from ..tokenizer_info import TokenizerInfo
-from .coverage import Coverage, error_codes
+from .coverage import PROCESSES, Coverage, error_codes
 from .decoders import Complaint, LibjpegPeer, Planes, all_complaints, planes_differ
 from .field_walk import write_random_file
 from .mask_walk import BrokenWalkError, MaskWalk, least_tokens
 from .structure import read_structure
 from .vocabularies import byte_vocabulary, pair_vocabulary, shuffled
 
-__all__ = ["KINDS", "Walk", "WalkCase", "WalkReport", "check_walks", "plan_walks", "run_walk"]
+__all__ = [
+    "KINDS",
+    "PROCESSES",
+    "Walk",
+    "WalkCase",
+    "WalkReport",
+    "check_walks",
+    "plan_walks",
+    "run_walk",
+]
 
 KINDS = ("field", "token", "outcome", "highest")
 _BUDGETS = (1, 2, 10)  # times the tokens of the shortest file
 _N_SAMPLES = 12
+# What masks are walked over: the names of JpegGrammar's makers, by process.
+_GRAMMARS = {
+    "sequential": ("any", "jpeg_lm", "like"),
+    "multi-scan": ("like",),  # any other grammar also has files of one scan
+    "progressive": ("any", "narrow", "like"),
+}
+_NARROW_FORMS: tuple[dict[str, int | str], ...] = (
+    {"width": 20, "height": 30, "subsampling": "4:2:0", "quality": 60},
+    {"width": 64, "height": 64, "subsampling": "gray", "restart_interval": 5},
+    {"width": 8, "height": 8, "subsampling": "4:4:4"},
+)
 _BATCH = 50  # walks between two reports
+_FIELD_WALKS: dict[str, dict[str, Any]] = {  # arguments of write_random_file
+    "sequential": {},
+    "multi-scan": {"several_scans": True},
+    "progressive": {"process": "progressive"},
+}
 _LM_FORMS: tuple[dict[str, int | str], ...] = (
     {"width": 64, "height": 64},
     {"width": 128, "height": 128},
@@ -49,7 +75,8 @@ class WalkCase:
     """What one walk is made of; the same case gives the same walk."""
 
     kind: str
-    grammar: str  # "any", "jpeg_lm", "like"
+    process: str  # of PROCESSES
+    grammar: str  # "any", "narrow", "jpeg_lm", "like"
     form: int  # which of the grammars of that name
     vocabulary: str  # "bytes", "pieces"
     budget: int  # times the least
@@ -57,10 +84,10 @@ class WalkCase:
 
     def __str__(self) -> str:
         if self.kind == "field":
-            return f"field walk {self.seed}"
+            return f"field walk {self.seed}, {self.process}"
         return (
-            f"{self.kind} walk {self.seed} over {self.grammar} {self.form}, vocabulary"
-            f" {self.vocabulary}, budget {self.budget}x"
+            f"{self.kind} walk {self.seed} over {self.process} {self.grammar} {self.form}, "
+            f"vocabulary {self.vocabulary}, budget {self.budget}x"
         )
 
 
@@ -80,23 +107,34 @@ class WalkReport:
     """What came of the walks."""
 
     coverage: Coverage = field(default_factory=Coverage)
-    n_done: dict[tuple[str, str], int] = field(default_factory=dict)
+    n_done: dict[tuple[str, str, str], int] = field(default_factory=dict)
     n_cases: int = 0
     n_excused: int = 0
     problems: list[tuple[WalkCase, str]] = field(default_factory=list)
 
 
-def plan_walks(n: int, seed: int = 0) -> list[WalkCase]:
-    """n cases: two fifths field-uniform, the rest in turns over grammars, budgets, vocabularies."""
+def plan_walks(n: int, seed: int = 0, process: str | None = None) -> list[WalkCase]:
+    """n cases: two fifths field-uniform, the rest in turns over grammars, budgets, vocabularies.
+
+    Args:
+        n: how many.
+        seed: of the first.
+        process: one of PROCESSES; None for sequential and progressive in turns.
+    """
+    processes = ("sequential", "progressive") if process is None else (process,)
     cases = []
     for i in range(n):
         kind = ("field", "token", "field", "outcome", "highest")[i % 5]
         turn = i // 5
-        grammar = ("any", "jpeg_lm", "like")[turn % 3]
-        turn //= 3
+        of = processes[turn % len(processes)]
+        turn //= len(processes)
+        grammars = _GRAMMARS[of]
+        grammar = grammars[turn % len(grammars)]
+        turn //= len(grammars)
         cases.append(
             WalkCase(
                 kind=kind,
+                process=of,
                 grammar="any" if kind == "field" else grammar,
                 form=turn // len(_BUDGETS),
                 vocabulary="pieces" if turn // len(_BUDGETS) % 2 else "bytes",
@@ -114,13 +152,14 @@ def run_walk(case: WalkCase) -> Walk:
         CodecLMError: a promise of the engine was broken.
     """
     if case.kind == "field":
-        written = write_random_file(case.seed)
+        written = write_random_file(case.seed, **_FIELD_WALKS[case.process])
         return _checked(Walk(case, written.data, written.planes, written.n_fields))
-    grammar, info = _grammar(case.grammar, case.form), _vocabulary(case.vocabulary)
+    grammar = _grammar(case.process, case.grammar, case.form)
+    info = _vocabulary(case.process, case.vocabulary)
     if case.kind == "highest":
         compiled = compile_grammar(grammar, shuffled(info, case.seed))
     else:
-        compiled = _compiled(case.grammar, case.form, case.vocabulary)
+        compiled = _compiled(case.process, case.grammar, case.form, case.vocabulary)
     budget = case.budget * least_tokens(compiled)
     result = MaskWalk(compiled, budget, case.kind, case.seed).run()
     file = grammar.to_file(result.stream)
@@ -142,7 +181,12 @@ def _checked(walk: Walk) -> Walk:
 
 
 def check_walks(
-    cases: Sequence[WalkCase], folder: Path, peer: LibjpegPeer | None, *, n_threads: int = 2
+    cases: Sequence[WalkCase],
+    folder: Path,
+    peer: LibjpegPeer | None,
+    *,
+    process: str | None = None,
+    n_threads: int = 2,
 ) -> Iterator[WalkReport]:
     """Walks all cases and lets all decoders read the files; the report so far, after each batch.
 
@@ -150,9 +194,10 @@ def check_walks(
         cases: what to walk.
         folder: where the files go; those that something is wrong with stay there.
         peer: reads the coefficients; None where libjpeg is not to be asked.
+        process: of the cases, as `plan_walks` has it.
         n_threads: decoders that run at once.
     """
-    report = WalkReport()
+    report = WalkReport(Coverage(process))
     for start in range(0, len(cases), _BATCH):
         walks = []
         for case in cases[start : start + _BATCH]:
@@ -186,19 +231,19 @@ def _decode(
         elif (difference := planes_differ(walk.planes, theirs)) is not None:
             problems.append(f"coefficients: {difference}")
         report.problems += [(walk.case, f"{problem} ({path.name})") for problem in problems]
-        key = (walk.case.kind, walk.case.grammar)
+        key = (walk.case.process, walk.case.kind, walk.case.grammar)
         report.n_done[key] = report.n_done.get(key, 0) + 1
         if not problems:
             path.unlink()
 
 
 @cache
-def _samples() -> tuple[bytes, ...]:
+def _samples(process: str) -> tuple[bytes, ...]:
     """Files to make `like` grammars and vocabularies from; every other one is no small one."""
     samples: list[bytes] = []
     seed = 1_000_000
     while len(samples) < _N_SAMPLES:
-        data = write_random_file(seed).data
+        data = write_random_file(seed, **_FIELD_WALKS[process]).data
         seed += 1
         wants_large = len(samples) % 2
         if len(data) < 6000 and (read_structure(data).n_mcus >= 64) == wants_large:
@@ -207,19 +252,22 @@ def _samples() -> tuple[bytes, ...]:
 
 
 @cache
-def _grammar(name: str, form: int) -> JpegGrammar:
+def _grammar(process: str, name: str, form: int) -> JpegGrammar:
     if name == "any":
-        return JpegGrammar()
+        return JpegGrammar(process=process if process == "progressive" else None)
+    if name == "narrow":
+        narrow = _NARROW_FORMS[form % len(_NARROW_FORMS)]
+        return JpegGrammar(process=process, **narrow)  # type: ignore[arg-type]
     if name == "like":
-        return JpegGrammar.like(_samples()[form % _N_SAMPLES])
+        return JpegGrammar.like(_samples(process)[form % _N_SAMPLES])
     return JpegGrammar.jpeg_lm(**_LM_FORMS[form % len(_LM_FORMS)])  # type: ignore[arg-type]
 
 
 @cache
-def _vocabulary(name: str) -> TokenizerInfo:
-    return byte_vocabulary() if name == "bytes" else pair_vocabulary(_samples(), 300)
+def _vocabulary(process: str, name: str) -> TokenizerInfo:
+    return byte_vocabulary() if name == "bytes" else pair_vocabulary(_samples(process), 300)
 
 
 @cache
-def _compiled(grammar: str, form: int, vocabulary: str) -> CompiledGrammar:
-    return compile_grammar(_grammar(grammar, form), _vocabulary(vocabulary))
+def _compiled(process: str, grammar: str, form: int, vocabulary: str) -> CompiledGrammar:
+    return compile_grammar(_grammar(process, grammar, form), _vocabulary(process, vocabulary))

@@ -31,6 +31,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     walks = kinds.add_parser("walks", help="random walks over the masks, read by real decoders")
     walks.add_argument("-n", "--walks", type=int, default=2000, help="how many (2000)")
     walks.add_argument("--seed", type=int, default=0, help="of the first walk (0)")
+    walks.add_argument(
+        "--of",
+        choices=["sequential", "multi-scan", "progressive"],
+        help="what files (sequential and progressive ones in turns)",
+    )
     walks.add_argument("--keep", metavar="FOLDER", help="where files that go wrong are left")
     walks.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
     walks.set_defaults(func=_walks)
@@ -134,15 +139,16 @@ def _walks(args: argparse.Namespace) -> int:
         folder = Path(args.keep or temporary)
         folder.mkdir(parents=True, exist_ok=True)
         peer = LibjpegPeer(Path(temporary))
-        cases = plan_walks(args.walks, args.seed)
+        cases = plan_walks(args.walks, args.seed, args.of)
         bar: Progress[int]
         with progress(len(cases), "walking", quiet=args.quiet or args.json) as bar:
             n_before = 0
-            for result in check_walks(cases, folder, peer, n_threads=args.threads):
+            for result in check_walks(cases, folder, peer, process=args.of, n_threads=args.threads):
                 n_now = result.n_cases
                 bar.update(n_now - n_before, f"{len(result.problems)} problems")
                 n_before = n_now
-    _show(walk_report(result, _command("walks", "-n", args.walks, "--seed", args.seed)), args)
+    words = ["-n", args.walks, "--seed", args.seed, *(["--of", args.of] if args.of else [])]
+    _show(walk_report(result, _command("walks", *words)), args)
     rare = result.coverage.rare(least_coverage(args.walks))
     return 1 if result.problems or rare or result.coverage.unexpected() else 0
 

@@ -8,19 +8,21 @@ from pathlib import Path
 import pytest
 
 from pycodec_lm.bench.decoders import LibjpegPeer
-from pycodec_lm.bench.walks import KINDS, check_walks, plan_walks
+from pycodec_lm.bench.walks import KINDS, PROCESSES, check_walks, plan_walks
 
 pytestmark = pytest.mark.decoders
 
 N_WALKS = {"field": 100, "token": 27, "outcome": 27, "highest": 27}
 
 
+@pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_walks_are_clean_in_all_decoders_and_their_coefficients_are_libjpegs(
-    kind: str, decoders: list[str], libjpeg: LibjpegPeer, tmp_path: Path
+    kind: str, process: str, decoders: list[str], libjpeg: LibjpegPeer, tmp_path: Path
 ) -> None:
-    cases = [case for case in plan_walks(1000, seed=7) if case.kind == kind][: N_WALKS[kind]]
-    *_, report = check_walks(cases, tmp_path, libjpeg)
+    cases = [case for case in plan_walks(1000, 7, process) if case.kind == kind]
+    cases = cases[: N_WALKS[kind]]
+    *_, report = check_walks(cases, tmp_path, libjpeg, process=process)
     assert [(str(case), what) for case, what in report.problems] == []
     assert sum(report.n_done.values()) == len(cases)
     # Files that ffmpeg cannot read are no test of it: they must be the smaller part.

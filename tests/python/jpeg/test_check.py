@@ -243,8 +243,29 @@ def test_fast_path_and_slow_twin_agree_where_tables_are_odd() -> None:
     assert len(codes) > 20
 
 
-def test_verdict_does_not_depend_on_how_bytes_arrive() -> None:
-    data = _encode(3, quality=50, restart_marker_blocks=2)
+def test_fast_path_and_slow_twin_agree_about_progressive_files() -> None:
+    codes = set()
+    for seed in range(60):
+        data = write_random_file(seed, portable=seed % 2 == 0, process="progressive").data
+        if len(data) > 4000:
+            continue
+        for mutant in [data, *_mutants(data, 20, seed)]:
+            fast = _core.check_jpeg(mutant)
+            assert fast == _core.check_jpeg(mutant, by_push=True)
+            codes.add(fast[0].code)
+    assert len(codes) > 20
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _encode(3, quality=50, restart_marker_blocks=2),
+        write_random_file(82, process="progressive").data,
+        write_random_file(25, process="progressive").data,
+    ],
+    ids=["sequential", "progressive", "progressive with restarts"],
+)
+def test_verdict_does_not_depend_on_how_bytes_arrive(data: bytes) -> None:
     for mutant in [data, *_mutants(data, 40, seed=8)]:
         whole = _core.check_jpeg(mutant)
         for cut in (1, len(mutant) // 2, len(mutant) - 1):

@@ -19,6 +19,10 @@ _NO_ZERO = ((0, 0, 3) + (0,) * 13, bytes((1, 3, 11)))
 _NO_END = ((0, 2, 2) + (0,) * 13, bytes((0x01, 0xF0, 0xE1, 0x31)))
 _ONES = ((1, 1, 1, 1, 1, 1, 1, 1, 1, 1) + (0,) * 6, bytes((5, 1, 2, 3, 4, 6, 7, 8, 9, 0)))
 _ONES_AC = ((1,) * 12 + (0,) * 4, bytes((0x11, 0x21, 0x31, 0x41, 0x51, 1, 2, 3, 4, 5, 6, 0)))
+# Ends of band over 4 blocks and more only: the last ones of an interval must be filled.
+_LONG_RUNS = ((1, 1, 1, 1, 1) + (0,) * 11, bytes((0x01, 0x20, 0x11, 0xF0, 0x31)))
+# Few blocks and many scans; every other one is portable.
+_PROGRESSIVE_SEEDS = (11, 25, 44, 46, 82, 86)
 
 
 def _odd_tables(dc: tuple, ac: tuple) -> dict:
@@ -47,6 +51,25 @@ GRAMMARS = {
     "stuffing": JpegGrammar.jpeg_lm(
         24, 40, restart_interval=0, subsampling="4:4:4", huffman_tables=_odd_tables(_ONES, _ONES_AC)
     ),
+    "progressive": JpegGrammar(process="progressive"),
+    "progressive standard": JpegGrammar(process="progressive", portable=False),
+    "small progressive": JpegGrammar(
+        process="progressive", width=17, height=9, subsampling="4:2:0", quality=50
+    ),
+    "progressive runs": JpegGrammar(
+        process="progressive",
+        width=40,
+        height=24,
+        subsampling="gray",
+        restart_interval=7,
+        huffman_tables=_odd_tables(_ONES, _LONG_RUNS),
+    ),
+    **{
+        f"like progressive {seed}": JpegGrammar.like(
+            write_random_file(seed, process="progressive", portable=seed % 2 == 0).data
+        )
+        for seed in _PROGRESSIVE_SEEDS
+    },
 }
 
 
