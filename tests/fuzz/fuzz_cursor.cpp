@@ -44,7 +44,9 @@ void check_allowed(const JpegCursor& cursor) {
         REQUIRE(pushed == before.allowed.contains(byte));
         if (pushed) {
             REQUIRE(copy.offset() == before.offset + 1);
-            REQUIRE(copy.is_complete() || !copy.allowed().empty());
+            std::vector<uint8_t> next;
+            copy.complete(next, 1);
+            REQUIRE(copy.is_complete() ? next.empty() : copy.accept(next.at(0)));
         } else {
             REQUIRE(!rejecting.accept(byte) && !rejecting.push(byte));
         }
@@ -82,6 +84,9 @@ void check_ending(JpegCursor cursor, fuzzing::Choices& choices) {
     REQUIRE(cursor.is_complete() == (ending.size() == n_bytes));
 }
 
+/// Each byte that may come here makes a Huffman table, which takes milliseconds under sanitizers.
+bool ends_table(const JpegCursor& cursor) { return cursor.element() == pycodec_lm::Element::kVij; }
+
 /// ending_bound() of a place, for the places within reach.
 struct Promise {
     uint64_t last_offset = 0;
@@ -107,8 +112,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
     const size_t n_steps = std::min(file.size(), kMaxSteps);
     const size_t stride = 1 + n_steps / kMaxFullChecks;
     std::array<Promise, 4> promises;
+    bool has_checked_costly = false;
     for (size_t at = 0; at < n_steps && !cursor.is_complete(); ++at) {
-        if (choices.one_in(stride)) {
+        const bool is_costly = ends_table(cursor);
+        if (choices.one_in(stride) && (!is_costly || !has_checked_costly)) {
+            has_checked_costly |= is_costly;
             check_allowed(cursor);
             check_ending(cursor, choices);
         }
@@ -125,7 +133,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
             if (cursor.offset() <= promise.last_offset) REQUIRE(n_left <= promise.bound);
         }
     }
-    check_allowed(cursor);
+    if (!ends_table(cursor)) check_allowed(cursor);
     check_ending(cursor, choices);
     return 0;
 }
