@@ -261,7 +261,7 @@ class JpegGrammar(_core.JpegGrammar):
                     for key, (bits, values) in spec["huffman_tables"].items()
                 }
             return cls(**spec)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(f"not a serialized grammar: {error}") from error

@@ -91,10 +91,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     decoders.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
     decoders.set_defaults(func=_decoders)
 
-    for kind in (walks, check, mask, survival, decoders):
+    corpora = kinds.add_parser("corpora", help="verdicts on real files, beside what decoders say")
+    corpora.add_argument("table", help="jpeg.tsv, with the folder of its files beside it")
+    corpora.add_argument("-n", type=int, default=30, metavar="N", help="refused files shown (30)")
+    corpora.add_argument("--seed", type=int, default=0, help="of the choice (0)")
+    corpora.set_defaults(func=_corpora)
+
+    mutants = kinds.add_parser("mutants", help="one fault in a valid file: who notices")
+    mutants.add_argument("folder", help="a folder of valid JPEG files")
+    mutants.add_argument("--seed", type=int, default=0, help="of the faults (0)")
+    mutants.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
+    mutants.set_defaults(func=_mutants)
+
+    for kind in (walks, check, mask, survival, decoders, corpora, mutants):
         kind.add_argument("--json", action="store_true", help="print one JSON object")
         kind.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    for kind in (walks, check, mask, survival):
+    for kind in (walks, check, mask, survival, corpora, mutants):
         kind.add_argument(
             "-o", "--output", metavar="FILE.md", help="write the report to a file too"
         )
@@ -123,17 +135,23 @@ def _files_of(folder: str) -> list[Path]:
     return paths
 
 
+def _need_decoders() -> None:
+    from ..bench.decoders import DECODERS, available_decoders
+
+    if missing := [name for name in DECODERS if name not in available_decoders()]:
+        raise UsageError(
+            f"{' and '.join(missing)} must be on the PATH (Debian: libjpeg-turbo-progs, ffmpeg)"
+        )
+
+
 def _walks(args: argparse.Namespace) -> int:
-    from ..bench.decoders import DECODERS, LibjpegPeer, available_decoders
+    from ..bench.decoders import LibjpegPeer
     from ..bench.figures import least_coverage, walk_report
     from ..bench.walks import WalkReport, check_walks, plan_walks
 
     if args.walks < 1 or args.threads < 1:
         raise UsageError("--walks and --threads must be at least 1")
-    if missing := [name for name in DECODERS if name not in available_decoders()]:
-        raise UsageError(
-            f"{' and '.join(missing)} must be on the PATH (Debian: libjpeg-turbo-progs, ffmpeg)"
-        )
+    _need_decoders()
     result = WalkReport()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(args.keep or temporary)
@@ -280,3 +298,49 @@ def _decoders(args: argparse.Namespace) -> int:
         decoders = ", ".join(available_decoders())
         print(f"{len(paths)} files, {len(paths) - n_bad} clean in {decoders}")
     return 1 if n_bad else 0
+
+
+def _corpora(args: argparse.Namespace) -> int:
+    from ..bench.corpora import (
+        CorporaResult,
+        choose_rejections,
+        judge,
+        read_arguments,
+        read_table,
+    )
+    from ..bench.evidence_figures import corpora_report
+
+    if args.n < 0:
+        raise UsageError("-n must not be negative")
+    table = Path(args.table)
+    result = CorporaResult(arguments=read_arguments())
+    rows = progress(read_table(table), "checking", quiet=args.quiet or args.json)
+    result.files = [judge(table.parent, row) for row in rows]
+    result.rejections = choose_rejections(result.files, args.n, args.seed)
+    command = _command("corpora", table.name, "-n", args.n, "--seed", args.seed)
+    _show(corpora_report(result, command), args)
+    return 1 if result.not_argued() else 0
+
+
+def _mutants(args: argparse.Namespace) -> int:
+    from ..bench.evidence_figures import mutant_report
+    from ..bench.mutants import KINDS, MutantReport, try_mutants
+
+    if args.threads < 1:
+        raise UsageError("--threads must be at least 1")
+    _need_decoders()
+    paths = _files_of(args.folder)
+    result = MutantReport()
+    bar: Progress[int]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        progress(len(KINDS) * len(paths), "reading", quiet=args.quiet or args.json) as bar,
+    ):
+        n_before = 0
+        for result in try_mutants(paths, Path(folder), args.seed, args.threads):
+            n_now = result.n.total()
+            bar.update(n_now - n_before, f"{len(result.problems)} problems")
+            n_before = n_now
+    command = _command("mutants", Path(args.folder).resolve().name, "--seed", args.seed)
+    _show(mutant_report(result, len(paths), command), args)
+    return 1 if result.problems else 0

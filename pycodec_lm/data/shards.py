@@ -108,7 +108,7 @@ class DatasetMeta:
                 )
             values["header"] = bytes.fromhex(values["header"])
             return cls(**values)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(f"{where}: not a pycodec_lm dataset ({error})") from error

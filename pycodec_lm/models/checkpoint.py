@@ -156,7 +156,7 @@ def _read_config(source: Path) -> dict[str, Any]:
         raise UsageError(f"{source}: no checkpoint here (no {CONFIG_FILE})")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last: nested too deep
         raise UsageError(f"{path}: unreadable ({error})") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise UsageError(f"{path}: not the config of a pycodec_lm checkpoint")

@@ -1,6 +1,7 @@
 """The shape of a backbone, as it stands in TOML files and in a checkpoint's config.json."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -86,12 +87,30 @@ class TransformerConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises UsageError for unknown or missing keys."""
+        """The inverse of `to_dict`. Raises UsageError for wrong keys and types."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise UsageError(f"model config has an unknown key '{unknown[0]}'")
         if "vocab_size" not in values:
             raise UsageError("model config lacks vocab_size")
+        for name, value in values.items():
+            if name != "conditions" and not _has_type_of(name, value):
+                raise UsageError(f"model config has {name} = {value!r}")
         conditions = tuple((str(name), int(n)) for name, n in values.get("conditions", ()))
         return cls(**{**values, "conditions": conditions})
+
+
+_FLOATS = ("rope_theta", "norm_eps", "dropout")
+_FLAGS = ("tie_embeddings", "codec_inputs")
+_OPTIONAL = ("n_kv_heads", "ffn_dim")
+
+
+def _has_type_of(name: str, value: object) -> bool:
+    if name in _FLAGS:
+        return isinstance(value, bool)
+    if isinstance(value, bool):
+        return False
+    if name in _FLOATS:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int) or (value is None and name in _OPTIONAL)
