@@ -6,8 +6,9 @@
 #   make clean     removes BUILD
 #
 # Variables: MINUTES=10 for each fuzz target; SECONDS_EACH instead of it; WALKS=20000; SEED=1, a
-# number of your own for other inputs; BUILD=build/checks; CXX_FUZZ=clang++, where it is missing c++
-# with a plain driver of ours; PYTHON=python, in which pycodec_lm is installed; JOBS=2.
+# number of your own for other inputs; SEEDS=150, valid files to start from, each of them run once
+# whatever the time; BUILD=build/checks; CXX_FUZZ=clang++, where it is missing c++ with a plain driver
+# of ours; PYTHON=python, in which pycodec_lm is installed; JOBS=2.
 #
 # Found inputs stay in BUILD/corpus, and what breaks a target in BUILD/crash-* (or, with our own
 # driver, in BUILD/crash-input): run the target on that file alone to see it again.
@@ -15,6 +16,7 @@
 MINUTES ?= 10
 SECONDS_EACH ?= $(shell expr $(MINUTES) \* 60)
 WALKS ?= 20000
+SEEDS ?= 150
 SEED ?= 1
 JOBS ?= 2
 BUILD ?= build/checks
@@ -37,7 +39,7 @@ $(BUILD)/fuzz: FORCE
 	cmake --build $@ --parallel $(JOBS)
 
 $(BUILD)/seeds: tests/fuzz/make_seeds.py
-	$(PYTHON) tests/fuzz/make_seeds.py $@
+	$(PYTHON) tests/fuzz/make_seeds.py $@ $(SEEDS)
 	touch $@
 
 $(TARGETS:%=fuzz-%): fuzz-%: $(BUILD)/fuzz $(BUILD)/seeds

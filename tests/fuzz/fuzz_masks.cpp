@@ -21,13 +21,13 @@ using pycodec_lm::TokenizerInfo;
 using pycodec_lm::jpeg::JpegCursor;
 using Mask = std::vector<uint32_t>;
 
-constexpr size_t kLongerTokens = 48;
+constexpr size_t kLongerTokens = 32;
 constexpr size_t kMaxTokenBytes = 9;
-constexpr size_t kMaxSteps = 600;
-constexpr size_t kMaxBudgetSteps = 40;  // each may count the endings of all tokens
-constexpr size_t kMaxChecks = 16;
-constexpr size_t kMaxBudgetChecks = 2;
-constexpr uint64_t kMaxEndingBytes = 400;
+constexpr size_t kMaxSteps = 200;
+constexpr size_t kMaxBudgetSteps = 10;  // each may count the endings of all tokens
+constexpr size_t kMaxChecks = 5;
+constexpr size_t kMaxBudgetChecks = 1;
+constexpr uint64_t kMaxEndingBytes = 120;
 
 /// All bytes, and pieces of the input, some of them twice.
 std::shared_ptr<const TokenizerInfo> make_info(Bytes file, fuzzing::Choices& choices) {
@@ -117,7 +117,7 @@ std::optional<TokenId> take_one(
 ) {
     const TokenizerInfo& info = matcher.compiled().info();
     const TokenId of_byte = info.token_of_byte(wanted);
-    if (!choices.one_in(8) && matcher.accept_token(of_byte)) return of_byte;
+    if (!choices.one_in(30) && matcher.accept_token(of_byte)) return of_byte;
     if (ends_table(cursor)) {
         std::vector<uint8_t> next;
         cursor.complete(next, 1);
@@ -175,9 +175,12 @@ void walk(
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
     const Bytes input(data, n_bytes);
     fuzzing::Choices choices(input);
-    const Bytes file = fuzzing::file_of(input);
+    const auto grammar = fuzzing::grammar_of(choices.first());
+    const std::vector<uint8_t> bytes =
+        fuzzing::with_header(*grammar, fuzzing::file_of(input), choices);
+    const Bytes file(bytes);
     const auto info = make_info(file, choices);
-    const JpegCursor start(fuzzing::grammar_of(choices.first()));
+    const JpegCursor start(grammar);
     // No cache, one that is always full, and a large one.
     constexpr size_t kCacheBytes[] = {0, 30000, size_t{1} << 20};
     const auto compiled = std::make_shared<const CompiledGrammarOf<JpegCursor>>(
@@ -186,17 +189,26 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
     const auto free = compiled->make_matcher(std::nullopt, {});
     walk(*free, start, file, kMaxChecks, choices);
 
-    const uint64_t least = compiled->make_matcher(std::nullopt, {})->min_tokens_to_complete();
-    if (least > kMaxEndingBytes) return 0;
-    REQUIRE(least == count_slowly(*info, start, least) + (info->has_stop_token() ? 1 : 0));
+    // A budget is tried from where the rest of a file is short.
+    JpegCursor cursor = start;
+    std::vector<uint8_t> prompt;
+    for (const uint8_t byte : file) {
+        if (prompt.size() % 16 == 0 && cursor.bytes_to_complete() <= kMaxEndingBytes) break;
+        if (!cursor.accept(byte)) break;
+        prompt.push_back(byte);
+    }
+    if (cursor.is_complete() || cursor.bytes_to_complete() > kMaxEndingBytes) return 0;
+    const uint64_t least = compiled->make_matcher(std::nullopt, prompt)->min_tokens_to_complete();
+    REQUIRE(least == count_slowly(*info, cursor, least) + (info->has_stop_token() ? 1 : 0));
     bool is_refused = false;
     try {
-        static_cast<void>(compiled->make_matcher(least - 1, {}));
+        static_cast<void>(compiled->make_matcher(least - 1, prompt));
     } catch (const pycodec_lm::UsageError&) {
         is_refused = true;
     }
     REQUIRE(is_refused);
     const uint64_t budget = least + choices.below(least);
-    walk(*compiled->make_matcher(budget, {}), start, file, kMaxBudgetChecks, choices);
+    const Bytes rest = file.subspan(prompt.size());
+    walk(*compiled->make_matcher(budget, prompt), cursor, rest, kMaxBudgetChecks, choices);
     return 0;
 }
