@@ -155,7 +155,9 @@ bool ScanScript::fits_band(const ScanChoice& choice, ScanKind kind, int componen
     const uint8_t before = *band_accuracy(component, ss, se);
     int al = choice.al.value_or(0);
     if (kind == ScanKind::kAcFirst) {
-        if (before != kNotCoded || !may_be(choice.ah, 0) || al > kMaxAl) return false;
+        if (before != kNotCoded || !may_be(choice.ah, 0) ||
+            al > (portable_ ? kMaxPortableBandAl : kMaxAl))
+            return false;
     } else {
         if (before == kNotCoded || before == 0 || !may_be(choice.ah, before)) return false;
         if (!may_be(choice.al, before - 1)) return false;
@@ -184,7 +186,8 @@ const BandPaths& ScanScript::paths_of(int slot, const BandRules& rules) {
 bool ScanScript::can_end_blocks(int component, int slot, ScanKind kind, int ss, int se, int al) {
     if (header_.tables.find(TableClass::kAc, slot) == nullptr) return false;
     const bool refines = kind == ScanKind::kAcRefinement;
-    const BandPaths& paths = paths_of(slot, band_rules(frame_.precision_bits, al, refines));
+    const BandPaths& paths =
+        paths_of(slot, band_rules(frame_.precision_bits, al, refines, portable_));
     const uint32_t n_blocks = frame_.blocks_wide(component) * frame_.blocks_high(component);
     const uint32_t ri = header_.restart_interval_mcus;
     const bool is_one_interval = ri == 0 || ri >= n_blocks;
