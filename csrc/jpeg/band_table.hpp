@@ -24,10 +24,14 @@ struct BandRules {
 
 /// T.81 G.1.2.1-G.1.2.3: with a point transform by Al there are fewer sizes; a refinement codes
 /// nothing but +1 and -1.
-constexpr BandRules band_rules(int precision_bits, int al, bool refines) {
+///
+/// ffmpeg refines what it has multiplied by the quantizer in 16 bits: a product of 65,536 is 0 to
+/// it, and it loses step. Portable coefficients stay below 512, and quantizers below 256.
+constexpr BandRules band_rules(int precision_bits, int al, bool refines, bool portable) {
     if (refines) return {1, true};
-    return {limits_of(precision_bits, al).max_ac_size, false};
+    return {limits_of(precision_bits, portable ? al + 1 : al).max_ac_size, false};
 }
+inline constexpr int kMaxPortableBandAl = 9;
 
 /// EOBn, n below 15: the block and those after it, 2^n to 2^(n+1)-1 in all, have no more of the
 /// band.

@@ -254,6 +254,9 @@ Status JpegCursor::reject_band_symbol(uint8_t symbol) const {
         return because(Code::kAcDeadEnd, symbol, 0);
     }
     if (size_of(symbol) > band.rules().max_size) {
+        if (size_of(symbol) <= plan().limits().max_ac_size) {
+            return because(Code::kNotInGrammar, symbol, 0);
+        }
         return because(Code::kAcSize, size_of(symbol), band.rules().max_size);
     }
     const int se = plan().parameters().se;

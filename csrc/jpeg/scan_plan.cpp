@@ -69,7 +69,9 @@ ScanPlan::ScanPlan(
     n_mcus_ = mcus_wide_ * mcus_high;
     if (codes_bands(kind_)) {
         const bool refines = kind_ == ScanKind::kAcRefinement;
-        band_.emplace(*components_[0].ac, band_rules(frame.precision_bits, parameters.al, refines));
+        const BandRules rules =
+            band_rules(frame.precision_bits, parameters.al, refines, parameters.is_portable);
+        band_.emplace(*components_[0].ac, rules);
         if (refines) history_ = before.histories[components_[0].frame_index];
         if (refines && !history_) {
             history_ = std::make_shared<const CoefficientHistory>(nullptr, HistoryLog());

@@ -39,6 +39,7 @@ struct ScanParameters {
     uint8_t se = kBlockSize - 1;
     uint8_t ah = 0;
     uint8_t al = 0;
+    bool is_portable = false;  // of the grammar
 };
 
 ScanKind kind_of(const Frame& frame, const ScanParameters& parameters);

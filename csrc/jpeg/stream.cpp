@@ -207,6 +207,7 @@ void JpegCursor::take_scan_header_field(uint32_t value) {
             return expect(Element::kSs);
         case Element::kSs:
             segment_.scan.ss = static_cast<uint8_t>(value);
+            segment_.scan.is_portable = grammar_->portable;
             return expect(Element::kSe);
         case Element::kSe:
             segment_.scan.se = static_cast<uint8_t>(value);

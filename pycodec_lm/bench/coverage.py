@@ -103,7 +103,7 @@ _ERROR_CODES = [
     "number_of_lines",
 ]
 _PROGRESSIVE_ERROR_CODES = [
-    *(code for code in _ERROR_CODES if code not in ("ac_symbol_reserved", "scan_not_ready")),
+    *(code for code in _ERROR_CODES if code != "ac_symbol_reserved"),
     "band_order",
     "band_accuracy",
     "ac_interleaved",
@@ -165,11 +165,16 @@ _PROGRESSIVE_SCOPE: dict[str, tuple[str, ...]] = {
     ),
     "Al of DC first": tuple(str(al) for al in range(14)),
     "Al of DC refinement": tuple(str(al) for al in range(13)),
-    "Al of AC first": tuple(str(al) for al in range(14)),
-    "Al of AC refinement": tuple(str(al) for al in range(13)),
+    "Al of AC first": tuple(str(al) for al in range(10)),
+    "Al of AC refinement": tuple(str(al) for al in range(9)),
     "band of AC first": _BANDS,
     "band of AC refinement": _BANDS,
-    "AC symbol": tuple(f"{symbol:02x}" for symbol in [*_AC_SYMBOLS, *_RUNS_OF_BANDS[1:]]),
+    # What the portable language has: sizes up to 9.
+    "AC symbol": tuple(
+        f"{symbol:02x}"
+        for symbol in [*(s for s in _AC_SYMBOLS if s & 15 < 10), *_RUNS_OF_BANDS[1:]]
+    ),
+    "coefficient": ("DC -1024", "DC 1023", "AC -511", "AC 511", "the last, 63"),
     "refinement symbol": tuple(
         f"{symbol:02x}" for symbol in [0xF0, *_RUNS_OF_BANDS, *(run << 4 | 1 for run in range(16))]
     ),
@@ -229,7 +234,7 @@ class Coverage:
             seen.update(_of_progressive_scans(data, structure))
         else:
             seen.update(_of_scans(data))
-        seen.update(_of_coefficients(data))
+        seen.update(_of_coefficients(data, structure))
         seen.update(("error code", code) for code in codes)
         prefix = _PREFIX if structure.is_progressive else ""
         for group, value in seen:
@@ -340,12 +345,12 @@ def _band_kind(scan: Scan) -> str:
     return "to 63" if scan.se == 63 else "inside"
 
 
-def _of_coefficients(data: bytes) -> Iterable[tuple[str, str]]:
+def _of_coefficients(data: bytes, s: Structure) -> Iterable[tuple[str, str]]:
     for plane in read_coefficients(data):
         for value in (-1024, 1023):
             if (plane[..., 0] == value).any():
                 yield "coefficient", f"DC {value}"
-        for value in (-1023, 1023):
+        for value in (-511, 511) if s.is_progressive else (-1023, 1023):
             if (plane[..., 1:] == value).any():
                 yield "coefficient", f"AC {value}"
         if plane[..., 63].any():

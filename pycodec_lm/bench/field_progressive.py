@@ -27,6 +27,7 @@ __all__ = ["ProgressiveScript", "random_band_table", "write_progressive_scan"]
 _EOB0, _ZRL = 0x00, 0xF0
 _LAST = 63  # coefficient of a block
 _MAX_AL = 13
+_MAX_PORTABLE_BAND_AL = 9
 _NOT_CODED = -1
 _ENDS = [n << 4 for n in range(15)]  # EOBn
 _MAX_SIZE = {8: 10, 12: 14}  # of AC coefficients, by precision
@@ -134,7 +135,7 @@ class ProgressiveScript:
         least_run = min((1 << (s >> 4) for s in symbols if _is_end(s)), default=1 << 16)
         if least_run <= min(intervals):
             return True
-        fillable = _fillable(symbols, max_ac_size(precision, scan))
+        fillable = _fillable(symbols, max_ac_size(self.walk, scan))
         if scan.kind == "AC first":
             return fillable[scan.se - scan.ss + 1]
         if scan.n_mcus > _MAX_BLOCKS_WITHOUT_RUN:
@@ -162,16 +163,16 @@ class ProgressiveScript:
             kinds = ["DC first"]
         kind = self.rng.choice(kinds)
         if kind == "DC first":
-            return self._scan(self._draw_dc_components(_NOT_CODED), 0, 0, 0, self._draw_al())
+            return self._scan(self._draw_dc_components(_NOT_CODED), 0, 0, 0, self._draw_al(_MAX_AL))
         if kind == "DC refinement":
             ah = int(self.rng.choice([al for al in self.accuracy[:, 0] if al > 0]))
             return self._scan(self._draw_dc_components(ah), 0, 0, ah, ah - 1)
         return self._draw_band(refines=kind == "AC refinement")
 
-    def _draw_al(self) -> int:
+    def _draw_al(self, highest: int) -> int:
         if len(self.walk.structure.scans) > _MANY_SCANS:
             return 0
-        return self.rng.choice((0, 0, 0, 1, 1, 2, 3, self.rng.randint(0, _MAX_AL)))
+        return self.rng.choice((0, 0, 0, 1, 1, 2, 3, self.rng.randint(0, highest)))
 
     def _draw_dc_components(self, accuracy: int) -> tuple[int, ...]:
         """Some of the components whose DC coefficients have an accuracy, as an MCU holds them."""
@@ -214,7 +215,8 @@ class ProgressiveScript:
                 ss, se = rng.randint(ss, k), rng.randint(k, se)
         if refines:
             return self._scan((component,), ss, se, accuracy, accuracy - 1)
-        return self._scan((component,), ss, se, 0, self._draw_al())
+        max_al = _MAX_PORTABLE_BAND_AL if self.walk.is_portable else _MAX_AL
+        return self._scan((component,), ss, se, 0, self._draw_al(max_al))
 
     def _scan(self, components: Sequence[int], ss: int, se: int, ah: int, al: int) -> Scan:
         mcus = self.walk.structure.mcus_of(components)
@@ -227,9 +229,11 @@ def last_dc_category(precision: int, al: int) -> int:
     return half_range.bit_length()
 
 
-def max_ac_size(precision: int, scan: Scan) -> int:
+def max_ac_size(walk: FieldWalk, scan: Scan) -> int:
     """SSSS of the coefficients of a band: F.1.2.2, G.1.2.2 and G.1.2.3."""
-    return 1 if scan.ah else max(0, _MAX_SIZE[precision] - scan.al)
+    # Of portable files coefficients stay below 512: ffmpeg multiplies in 16 bits.
+    largest = _MAX_SIZE[walk.structure.precision] - (1 if walk.is_portable else 0)
+    return 1 if scan.ah else max(0, largest - scan.al)
 
 
 def _fillable(symbols: bytes, max_size: int) -> list[bool]:
@@ -314,7 +318,7 @@ class _BandWriter(ScanWriter):
         self._style = self.rng.choice(_BLOCK_STYLES)
         self._share_of_styled = min(1.0, _TARGET_FIELDS / (scan.n_mcus * 30))
         self._table = {*walk.huffman_tables[AC, scan.ac_slots[0]].values}
-        self._max_size = max_ac_size(walk.structure.precision, scan)
+        self._max_size = max_ac_size(walk, scan)
 
     def _write_symbol(self, n_left: int, style: str) -> int:
         """A symbol where so many coefficients are left that it counts; a run's bits too."""
