@@ -49,8 +49,8 @@ bool Header::is_ready(int component) const {
            table_bits <= (frame.precision_bits == 8 ? 8 : 16);
 }
 
-bool Header::is_scan_possible() const {
-    return is_scan_possible_.get([this] { return ScanScript(*this).allows({}); });
+bool Header::is_scan_possible(bool portable) const {
+    return is_scan_possible_.get([&] { return ScanScript(*this, portable).allows({}); });
 }
 
 uint64_t Header::bytes_from_marker(const std::function<uint64_t()>& compute) const {

@@ -136,8 +136,9 @@ struct Header {
     /// The component has its quantization table and has not been coded.
     bool is_ready(int component) const;
 
-    /// Some component can be coded with the tables there are.
-    bool is_scan_possible() const;
+    /// Some component can be coded with the tables there are. All that share a header must ask in
+    /// the same language (ScanScript).
+    bool is_scan_possible(bool portable) const;
 
     /// Bytes of the shortest known ending from where a marker is due; `compute` is called the first
     /// time only.

@@ -280,7 +280,7 @@ bool JpegCursor::is_scan_possible() const {
         *grammar_->restart_interval_mcus != h.restart_interval_mcus) {
         return false;
     }
-    return h.is_scan_possible();
+    return h.is_scan_possible(grammar_->portable);
 }
 
 /// T.81 B.1.1.4: a length counts itself, not the marker.

@@ -92,7 +92,7 @@ bool JpegCursor::is_component_possible(int component) const {
     ScanChoice choice;
     choice.n_known = 1;
     choice.components[0].frame_index = static_cast<uint8_t>(component);
-    return ScanScript(*header_).allows(choice);
+    return ScanScript(*header_, grammar_->portable).allows(choice);
 }
 
 Status JpegCursor::why_not_scan_field(uint32_t value, Status status) const {

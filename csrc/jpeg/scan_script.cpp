@@ -158,7 +158,8 @@ bool ScanScript::fits_bands(const ScanChoice& choice, ScanKind kind) {
                 component, ss, choice.se.value_or(static_cast<uint8_t>(ss)),
                 choice.se.value_or(static_cast<uint8_t>(end_of_band))
             };
-            if (al > kMaxAl || bands.first_se < ss || bands.last_se > end_of_band) continue;
+            const int most_al = is_first && portable_ ? kMaxPortableBandAl : kMaxAl;
+            if (al > most_al || bands.first_se < ss || bands.last_se > end_of_band) continue;
             const std::optional<uint8_t> known =
                 choice.n_known > 0 ? choice.components[0].ac_slot : std::nullopt;
             for (int slot = 0; slot < kTableSlots; ++slot) {
@@ -169,32 +170,11 @@ bool ScanScript::fits_bands(const ScanChoice& choice, ScanKind kind) {
     return false;
 }
 
-<<<<<<< HEAD
 ScanScript::Intervals ScanScript::intervals_of(int component) const {
     const uint32_t n_blocks = frame_.blocks_wide(component) * frame_.blocks_high(component);
     const uint32_t ri = header_.restart_interval_mcus;
     if (ri == 0 || ri >= n_blocks) return {n_blocks, n_blocks, n_blocks};
     return {n_blocks, ri, n_blocks % ri == 0 ? ri : n_blocks % ri};
-=======
-bool ScanScript::fits_band(const ScanChoice& choice, ScanKind kind, int component, int ss, int se) {
-    const uint8_t before = *band_accuracy(component, ss, se);
-    int al = choice.al.value_or(0);
-    if (kind == ScanKind::kAcFirst) {
-        if (before != kNotCoded || !may_be(choice.ah, 0) ||
-            al > (portable_ ? kMaxPortableBandAl : kMaxAl))
-            return false;
-    } else {
-        if (before == kNotCoded || before == 0 || !may_be(choice.ah, before)) return false;
-        if (!may_be(choice.al, before - 1)) return false;
-        al = before - 1;
-    }
-    const std::optional<uint8_t> known =
-        choice.n_known > 0 ? choice.components[0].ac_slot : std::nullopt;
-    for (int slot = 0; slot < kTableSlots; ++slot) {
-        if (may_be(known, slot) && can_end_blocks(component, slot, kind, ss, se, al)) return true;
-    }
-    return false;
->>>>>>> walks
 }
 
 const BandPaths& ScanScript::paths_of(int slot, const BandRules& rules) {
@@ -214,31 +194,13 @@ bool ScanScript::fits_band(
 ) {
     if (header_.tables.find(TableClass::kAc, slot) == nullptr) return false;
     const bool refines = kind == ScanKind::kAcRefinement;
-<<<<<<< HEAD
-    const BandPaths& paths = paths_of(slot, band_rules(frame_.precision_bits, al, refines));
+    const BandPaths& paths =
+        paths_of(slot, band_rules(frame_.precision_bits, al, refines, portable_));
     if (paths.least_run() <= intervals.last) return true;
     const int ss = bands.ss;
     if (!refines) {
         const uint64_t lengths = band_mask(bands.first_se - ss + 1, bands.last_se - ss + 1);
         return (paths.finishable() & lengths) != 0;
-=======
-    const BandPaths& paths =
-        paths_of(slot, band_rules(frame_.precision_bits, al, refines, portable_));
-    const uint32_t n_blocks = frame_.blocks_wide(component) * frame_.blocks_high(component);
-    const uint32_t ri = header_.restart_interval_mcus;
-    const bool is_one_interval = ri == 0 || ri >= n_blocks;
-    const uint32_t longest = is_one_interval ? n_blocks : ri;
-    const uint32_t last = is_one_interval || n_blocks % ri == 0 ? longest : n_blocks % ri;
-    if (paths.least_run() <= last) return true;
-    if (!refines) return paths.can_finish(se - ss + 1);
-    // Only blocks whose last coefficient was 0 so far end without an end of band.
-    const uint32_t n_without_run = paths.least_run() <= longest ? last : n_blocks;
-    if (n_without_run > kMaxBlocksWithoutRun) return false;
-    const CoefficientHistory* history = header_.histories[static_cast<size_t>(component)].get();
-    for (uint32_t block = n_blocks - n_without_run; block < n_blocks; ++block) {
-        const uint64_t known = history == nullptr ? 0 : history->of_block(block);
-        if (!can_finish_block(paths, known, ss, se)) return false;
->>>>>>> walks
     }
     // Only blocks whose last coefficient was 0 so far end without an end of band.
     const uint32_t n_blocks = intervals.n_blocks;
