@@ -130,7 +130,9 @@ class JpegGrammar(_core.JpegGrammar):
             abbreviated, tables: as in the constructor.
 
         Raises:
-            UsageError: the sample is not valid; the message says where.
+            UsageError: the sample is not valid; the message says where. Or it has a refinement
+                whose Huffman table lacks an end of band short enough for its restart intervals, so
+                that it could not follow all scans that may come before it.
         """
         pinned = _core.pin_like(data, abbreviated=abbreviated, tables=tables)
         return cls(abbreviated=abbreviated, tables=tables, _pinned=pinned)
