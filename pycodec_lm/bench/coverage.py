@@ -102,7 +102,7 @@ _ERROR_CODES = [
     "number_of_lines_unsupported",
 ]
 _PROGRESSIVE_ERROR_CODES = [
-    *(code for code in _ERROR_CODES if code not in ("ac_symbol_reserved", "scan_not_ready")),
+    *(code for code in _ERROR_CODES if code != "ac_symbol_reserved"),
     "band_order",
     "band_accuracy",
     "ac_interleaved",
