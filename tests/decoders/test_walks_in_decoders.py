@@ -12,7 +12,7 @@ from pycodec_lm.bench.walks import KINDS, PROCESSES, check_walks, plan_walks
 
 pytestmark = pytest.mark.decoders
 
-N_WALKS = {"field": 100, "token": 27, "outcome": 27, "highest": 27}
+N_WALKS = {"field": 60, "token": 18, "outcome": 18, "highest": 18}  # of each process
 
 
 @pytest.mark.parametrize("process", PROCESSES)

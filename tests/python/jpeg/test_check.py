@@ -260,8 +260,8 @@ def test_fast_path_and_slow_twin_agree_about_progressive_files() -> None:
     "data",
     [
         _encode(3, quality=50, restart_marker_blocks=2),
-        write_random_file(82, process="progressive").data,
-        write_random_file(25, process="progressive").data,
+        write_random_file(22, process="progressive").data,
+        write_random_file(98, process="progressive").data,
     ],
     ids=["sequential", "progressive", "progressive with restarts"],
 )
