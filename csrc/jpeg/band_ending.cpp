@@ -1,19 +1,21 @@
 #include "jpeg/band_ending.hpp"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "jpeg/recent.hpp"
 
 namespace pycodec_lm::jpeg {
 
-BandEnding::BandEnding(
-    const HuffmanTable& table, const BandTable& band, int n_in_block, uint32_t n_blocks
-)
-    : band_(band), n_in_block_(n_in_block) {
-    find_runs(table);
-    find_bits_by_coding(table);
+BandEnding::BandEnding(std::shared_ptr<const BandTable> band, int n_in_block, uint32_t n_blocks)
+    : band_(std::move(band)), n_in_block_(n_in_block) {
+    find_runs();
+    find_bits_by_coding();
     find_regular_step();
-    const uint32_t least_run = band_.paths().least_run();
+    const uint32_t least_run = band_->paths().least_run();
     uint64_t n_irregular = 1;
-    if (least_run != BandPaths::kNever) n_irregular += 2 * uint64_t{band_.most_run()} + least_run;
+    if (least_run != BandPaths::kNever) n_irregular += 2 * uint64_t{band_->most_run()} + least_run;
     n_irregular = std::min<uint64_t>(n_irregular, n_blocks);
     bits_.reserve(n_irregular + 1);
     bits_.push_back(0);
@@ -26,7 +28,18 @@ BandEnding::BandEnding(
     }
 }
 
-void BandEnding::find_runs(const HuffmanTable& table) {
+std::shared_ptr<const BandEnding> BandEnding::shared(
+    const std::shared_ptr<const BandTable>& band, int n_in_block, uint32_t n_blocks
+) {
+    constexpr uint32_t kMaxSharedRun = 4096;
+    const auto make = [&] { return std::make_shared<const BandEnding>(band, n_in_block, n_blocks); };
+    if (std::min(band->most_run(), n_blocks) > kMaxSharedRun) return make();
+    static Recent<std::tuple<const BandTable*, int, uint32_t>, BandEnding> pool;
+    return pool.get({band.get(), n_in_block, n_blocks}, make);
+}
+
+void BandEnding::find_runs() {
+    const HuffmanTable& table = band_->table();
     for (size_t i = 0; i < table.leaves().size(); ++i) {
         const HuffmanTable::Leaf& leaf = table.leaf(i);
         if (!is_end_of_band(leaf.symbol)) continue;
@@ -38,12 +51,13 @@ void BandEnding::find_runs(const HuffmanTable& table) {
     }
 }
 
-void BandEnding::find_bits_by_coding(const HuffmanTable& table) {
+void BandEnding::find_bits_by_coding() {
+    const HuffmanTable& table = band_->table();
     by_coding_.fill(kNever);
     by_coding_[0] = 0;
     for (int n = 1; n < kBlockSize; ++n) {
         for (const HuffmanTable::Leaf& leaf : table.leaves()) {
-            if (!band_.is_legal(leaf.symbol, n, BandTable::kByCoding)) continue;
+            if (!band_->is_legal(leaf.symbol, n, BandTable::kByCoding)) continue;
             const int left = n - (leaf.symbol == kZeroRunLength ? 16 : run_of(leaf.symbol) + 1);
             const auto own = static_cast<uint64_t>(leaf.length_bits + size_of(leaf.symbol));
             uint64_t& best = by_coding_[static_cast<size_t>(n)];
@@ -78,7 +92,7 @@ uint32_t BandEnding::run_for(uint64_t n_blocks, uint32_t first, uint32_t last) c
     const uint64_t longest = std::min<uint64_t>(last, n_blocks);
     if (longest < first) return 0;
     if (bits(n_blocks - longest) < kNever) return static_cast<uint32_t>(longest);
-    const uint32_t least_run = band_.paths().least_run();
+    const uint32_t least_run = band_->paths().least_run();
     if (n_blocks < uint64_t{first} + least_run) return 0;
     return static_cast<uint32_t>(std::min<uint64_t>(longest, n_blocks - least_run));
 }
@@ -99,7 +113,7 @@ BandEnding::Step BandEnding::step_by_run(uint64_t n_blocks) const {
 }
 
 BandEnding::Step BandEnding::step_by_coding() const {
-    if (band_.rules().refines) return {.n_bits = kNever};
+    if (band_->rules().refines) return {.n_bits = kNever};
     return {.n_bits = by_coding_[static_cast<size_t>(n_in_block_)]};
 }
 
@@ -115,6 +129,27 @@ BandEnding::Step BandEnding::step(uint64_t n_blocks) const {
     if (coded.n_bits < kNever && coded.n_bits + bits(n_blocks - 1) < run.n_bits) return coded;
     run.n_bits -= bits(n_blocks - run.n_blocks);
     return run;
+}
+
+/// Of a block that the ending could end so: in a refinement that hangs on what is known of it.
+uint64_t BandEnding::least_bits_by_coding() const {
+    if (!band_->rules().refines) return step_by_coding().n_bits;
+    return *std::min_element(by_coding_.begin() + 1, by_coding_.begin() + n_in_block_ + 1);
+}
+
+bool BandEnding::ends_by_runs(uint64_t n_blocks) const {
+    if (n_blocks > last_irregular()) {
+        if (regular_.n_blocks == 0) return false;
+        const uint64_t n_over = n_blocks - last_irregular();
+        n_blocks -= (n_over + regular_.n_blocks - 1) / regular_.n_blocks * regular_.n_blocks;
+    }
+    while (n_blocks > 0) {
+        const Step run = step_by_run(n_blocks);
+        if (run.n_bits >= kNever) return false;
+        if (least_bits_by_coding() + bits(n_blocks - 1) < run.n_bits) return false;
+        n_blocks -= run.n_blocks;
+    }
+    return true;
 }
 
 }  // namespace pycodec_lm::jpeg

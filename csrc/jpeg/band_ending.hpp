@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "jpeg/band_table.hpp"
@@ -21,7 +22,13 @@ public:
     static constexpr uint64_t kNever = std::numeric_limits<uint32_t>::max();
 
     /// `n_in_block` coefficients in the band, at most `n_blocks` blocks in an interval.
-    BandEnding(const HuffmanTable& table, const BandTable& band, int n_in_block, uint32_t n_blocks);
+    BandEnding(std::shared_ptr<const BandTable> band, int n_in_block, uint32_t n_blocks);
+
+    /// The one of these, which streams share as they do BandTable::shared() where it is no large
+    /// one.
+    static std::shared_ptr<const BandEnding> shared(
+        const std::shared_ptr<const BandTable>& band, int n_in_block, uint32_t n_blocks
+    );
 
     /// Of whole blocks.
     uint64_t bits(uint64_t n_blocks) const;
@@ -44,19 +51,22 @@ public:
     /// With more blocks than this, every step is regular_step().
     uint64_t last_irregular() const { return bits_.size() - 1; }
     const Step& regular_step() const { return regular_; }
+    /// All of so many whole blocks are ended by runs, whatever is known of them.
+    bool ends_by_runs(uint64_t n_blocks) const;
 
 private:
     struct Run {
         size_t leaf = 0;
         uint32_t n_bits = 0;  // code and run length; 0: the table has none
     };
-    void find_runs(const HuffmanTable& table);
-    void find_bits_by_coding(const HuffmanTable& table);
+    void find_runs();
+    void find_bits_by_coding();
     void find_regular_step();
     Step step_by_run(uint64_t n_blocks) const;
     Step step_by_coding() const;
+    uint64_t least_bits_by_coding() const;
 
-    const BandTable& band_;
+    std::shared_ptr<const BandTable> band_;
     int n_in_block_;
     std::array<Run, 15> runs_{};  // by n of EOBn
     std::array<uint64_t, kBlockSize> by_coding_;

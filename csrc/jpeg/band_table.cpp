@@ -1,6 +1,9 @@
 #include "jpeg/band_table.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "jpeg/recent.hpp"
 
 namespace pycodec_lm::jpeg {
 
@@ -27,8 +30,9 @@ BandPaths::BandPaths(const HuffmanTable& table, const BandRules& rules) {
     }
 }
 
-BandTable::BandTable(const HuffmanTable& table, const BandRules& rules)
-    : rules_(rules), paths_(table, rules), nodes_(table.n_nodes()) {
+BandTable::BandTable(std::shared_ptr<const HuffmanTable> of, const BandRules& rules)
+    : table_(std::move(of)), rules_(rules), paths_(*table_, rules), nodes_(table_->n_nodes()) {
+    const HuffmanTable& table = *table_;
     // Children come after their parents.
     for (size_t i = table.n_nodes(); i-- > 0;) {
         const HuffmanTable::Node& node = table.node(static_cast<uint16_t>(i));
@@ -51,6 +55,16 @@ BandTable::BandTable(const HuffmanTable& table, const BandRules& rules)
             mine.runs |= nodes_[child].runs;
         }
     }
+}
+
+std::shared_ptr<const BandTable> BandTable::shared(
+    const std::shared_ptr<const HuffmanTable>& table, const BandRules& rules
+) {
+    // A band table keeps its table, so that no other can have its place while it is here.
+    static Recent<std::pair<const HuffmanTable*, BandRules>, BandTable> pool;
+    return pool.get({table.get(), rules}, [&] {
+        return std::make_shared<const BandTable>(table, rules);
+    });
 }
 
 /// By Way: the counts of coefficients left, before the symbol, where it is legal.

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <bit>
+#include <compare>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "jpeg/huffman_table.hpp"
@@ -19,7 +21,7 @@ struct BandRules {
     bool is_coefficient(uint8_t symbol) const {
         return size_of(symbol) > 0 && size_of(symbol) <= max_size;
     }
-    friend bool operator==(const BandRules&, const BandRules&) = default;
+    friend auto operator<=>(const BandRules&, const BandRules&) = default;
 };
 
 /// T.81 G.1.2.1-G.1.2.3: with a point transform by Al there are fewer sizes; a refinement codes
@@ -87,8 +89,15 @@ public:
         uint16_t runs = 0;                // bit n: EOBn is below
     };
 
-    BandTable(const HuffmanTable& table, const BandRules& rules);
+    BandTable(std::shared_ptr<const HuffmanTable> table, const BandRules& rules);
 
+    /// The one of this table and these rules, which all streams of the program share while it is in
+    /// use or was so lately. Safe to call from many threads.
+    static std::shared_ptr<const BandTable> shared(
+        const std::shared_ptr<const HuffmanTable>& table, const BandRules& rules
+    );
+
+    const HuffmanTable& table() const { return *table_; }
     const BandRules& rules() const { return rules_; }
     const BandPaths& paths() const { return paths_; }
     const Node& node(uint16_t index) const { return nodes_[index]; }
@@ -103,6 +112,7 @@ public:
 private:
     std::array<uint64_t, 3> legal_counts(uint8_t symbol) const;
 
+    std::shared_ptr<const HuffmanTable> table_;
     BandRules rules_;
     BandPaths paths_;
     std::vector<Node> nodes_;

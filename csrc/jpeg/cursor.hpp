@@ -274,9 +274,14 @@ private:
     uint64_t skip_run();
     uint64_t bytes_from_marker() const;
     uint64_t scan_ending_bytes() const;
+    uint64_t sequential_scan_bytes() const;
     uint64_t band_scan_ending_bytes() const;
+    uint64_t skip_band_scan();
+    LaterScans later_scans() const;
     bool is_last_known() const;
-    bool skip_band_step(class EndingBits& bits);
+    bool is_at_band_block_start() const;
+    bool skip_band_steps(class EndingBits& bits);
+    void skip_run_of_blocks(class EndingBits& bits);
     size_t cheapest_leaf() const;
     size_t cheapest_band_leaf() const;
     uint32_t preferred_run_bits() const;

@@ -277,6 +277,11 @@ uint64_t JpegCursor::bytes_after_scan() const {
 /// From a byte boundary inside an interval to the end of the file.
 uint64_t JpegCursor::scan_ending_bytes() const {
     if (position_.in_band) return band_scan_ending_bytes();
+    return sequential_scan_bytes() + bytes_after_scan();
+}
+
+/// From a byte boundary inside an interval of a scan that codes no bands to the scan's end.
+uint64_t JpegCursor::sequential_scan_bytes() const {
     const ScanPlan& plan = this->plan();
     JpegCursor cursor = *this;
     BytePhase phase;
@@ -306,7 +311,7 @@ uint64_t JpegCursor::scan_ending_bytes() const {
         n_stuffed += phase.add(true);
         ++n_bits;
     }
-    return n_bits / 8 + n_stuffed + plan.later_intervals_bytes(next_interval) + bytes_after_scan();
+    return n_bits / 8 + n_stuffed + plan.later_intervals_bytes(next_interval);
 }
 
 uint64_t JpegCursor::ending_bound(uint64_t n_bytes) const {

@@ -75,7 +75,7 @@ struct Tables {
     }
 };
 
-/// A number that is worked out when first asked for. Copies start empty.
+/// What is worked out when first asked for. Copies start empty.
 template <class T>
 class Memo {
 public:
@@ -84,7 +84,7 @@ public:
     Memo& operator=(const Memo&) { return *this; }
 
     template <class Compute>
-    T get(const Compute& compute) const {
+    const T& get(const Compute& compute) const {
         std::call_once(once_, [&] { value_ = compute(); });
         return value_;
     }

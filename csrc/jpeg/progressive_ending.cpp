@@ -5,32 +5,11 @@
 #include <tuple>
 
 #include "jpeg/band_ending.hpp"
+#include "jpeg/band_intervals.hpp"
 #include "jpeg/cursor.hpp"
 #include "jpeg/markers.hpp"
 
 namespace pycodec_lm::jpeg {
-
-/// The bits of an ending since a byte boundary.
-class EndingBits {
-public:
-    void add(uint32_t value, int n) {
-        for (int i = n - 1; i >= 0; --i) n_stuffed_ += phase_.add((value >> i) & 1);
-        n_bits_ += static_cast<uint64_t>(n);
-    }
-    void add_zeros(uint64_t n) {
-        if (n == 0) return;
-        n_bits_ += n;
-        const uint64_t in_byte = (phase_.n_bits + n) % 8;
-        phase_ = {static_cast<uint8_t>(in_byte), in_byte == 0};
-    }
-    uint64_t n_bytes() const { return n_bits_ / 8 + n_stuffed_; }
-    int bit() const { return phase_.n_bits; }
-
-private:
-    BytePhase phase_;
-    uint64_t n_bits_ = 0;
-    uint64_t n_stuffed_ = 0;
-};
 
 /// Of a block in a refinement: the last coefficient of the band is known not to be 0, so that only
 /// an end of band can end the block, for its correction bit.
@@ -101,64 +80,128 @@ uint32_t JpegCursor::preferred_run_bits() const {
     return run == 0 ? 0 : run - (1u << n);
 }
 
-/// Takes the step of the ending at the start of a block, where it is a run; counts its bits.
-bool JpegCursor::skip_band_step(EndingBits& bits) {
+/// A run of blocks has begun and a correction bit comes next: counts all that are left of the run,
+/// and goes to its end.
+void JpegCursor::skip_run_of_blocks(EndingBits& bits) {
+    Position& p = position_;
+    const ScanParameters& scan = plan().parameters();
+    const uint32_t n_blocks = p.end_of_band_run;
+    const uint64_t here = p.known_coefficients & band_mask(p.k, scan.se);
+    Corrections later(plan().history(), scan, p.mcu + 1);
+    bits.add_zeros(static_cast<uint64_t>(std::popcount(here)));
+    bits.add_zeros(later.take_before(p.mcu + n_blocks));
+    if (p.new_coefficients != 0) p.history_log.add(p.mcu, p.new_coefficients);
+    p.new_coefficients = 0;
+    p.end_of_band_run = 0;
+    p.bit = static_cast<uint8_t>(bits.bit());
+    skip_blocks(n_blocks - 1);
+    end_band_block();
+}
+
+bool JpegCursor::is_at_band_block_start() const {
+    const Position& p = position_;
+    return p.at == Element::kAcCode && p.n_partial == 0 && p.k == plan().parameters().ss &&
+           p.new_coefficients == 0;
+}
+
+/// Takes the next steps of the ending at the start of a block, where they are runs; counts their
+/// bits.
+bool JpegCursor::skip_band_steps(EndingBits& bits) {
     Position& p = position_;
     const ScanPlan& plan = this->plan();
     const BandEnding& ending = plan.band_ending();
-    const bool is_start = p.at == Element::kAcCode && p.n_partial == 0 &&
-                          p.k == plan.parameters().ss && p.new_coefficients == 0;
-    if (!is_start || p.interval_left_mcus < plan.band().paths().least_run()) return false;
-    const uint32_t n_blocks = p.interval_left_mcus;
-    if (n_blocks <= ending.last_irregular() && !is_last_known()) {
-        const uint64_t coded = ending.bits_by_coding(band_left()) + ending.bits(n_blocks - 1);
-        if (coded < ending.bits_by_run(n_blocks)) return false;
+    const uint32_t n_left = p.interval_left_mcus;
+    if (!is_at_band_block_start() || n_left < plan.band().paths().least_run()) return false;
+    if (n_left <= ending.last_irregular() && !is_last_known()) {
+        const uint64_t coded = ending.bits_by_coding(band_left()) + ending.bits(n_left - 1);
+        if (coded < ending.bits_by_run(n_left)) return false;
     }
-    const BandEnding::Step step = ending.step(n_blocks);
-    if (step.n_blocks == 0) return false;
-    const HuffmanTable::Leaf& leaf = plan.component(0).ac->leaf(step.leaf);
-    const int n = run_of(leaf.symbol);
-    bits.add(leaf.code, leaf.length_bits);
-    bits.add(step.n_blocks - (1u << n), n);
-    if (plan.kind() == ScanKind::kAcRefinement) {
-        const auto blocks = plan.history().blocks();
-        const auto coefficients = plan.history().coefficients();
-        const uint64_t band = band_mask(plan.parameters().ss, plan.parameters().se);
-        uint64_t n_corrections = 0;
-        for (; p.history_index < blocks.size() && blocks[p.history_index] < p.mcu + step.n_blocks;
-             ++p.history_index) {
-            if (blocks[p.history_index] < p.mcu) continue;
-            n_corrections +=
-                static_cast<uint64_t>(std::popcount(coefficients[p.history_index] & band));
-        }
-        bits.add_zeros(n_corrections);
-    }
+    if (ending.step(n_left).n_blocks == 0) return false;
+    Corrections corrections = plan.corrections_from(p.mcu);
+    const uint32_t n_blocks = add_runs(bits, plan, corrections, p.mcu, n_left);
     p.bit = static_cast<uint8_t>(bits.bit());
-    skip_blocks(step.n_blocks - 1);
+    skip_blocks(n_blocks - 1);
     end_band_block();
     return true;
 }
 
-/// From a byte boundary inside an interval to the end of the file.
-uint64_t JpegCursor::band_scan_ending_bytes() const {
-    JpegCursor cursor = *this;
-    cursor.observer_ = nullptr;
-    Position& p = cursor.position_;
+/// Goes from a byte boundary inside a scan to its end; returns how many bytes that takes. The
+/// offset is not kept up.
+uint64_t JpegCursor::skip_band_scan() {
+    Position& p = position_;
+    const std::shared_ptr<const ScanPlan> plan = header_->scan;
     uint64_t n_bytes = 0;
     while (true) {
         EndingBits bits;
         while (p.in_scan && !p.restart_due) {
-            if (cursor.skip_band_step(bits)) continue;
-            const Bits field = cursor.ending_field();
-            bits.add(field.value, field.n);
-            cursor.take_legal(field.value, field.n);
+            if (plan->ends_by_runs() && is_at_band_block_start()) {
+                Corrections corrections = plan->corrections_from(p.mcu);
+                for (uint32_t n_left = p.interval_left_mcus; n_left > 0;) {
+                    const uint32_t n = add_runs(bits, *plan, corrections, p.mcu, n_left);
+                    p.mcu += n;
+                    n_left -= n;
+                }
+                bits.pad();
+                n_bytes += bits.n_bytes() + bytes_of_intervals(*plan, corrections, p.mcu);
+                *this = at_scan_end();
+                return n_bytes;
+            }
+            if (p.at == Element::kCorrectionBit && p.end_of_band_run > 0) {
+                skip_run_of_blocks(bits);
+            } else if (!skip_band_steps(bits)) {
+                const Bits field = ending_field();
+                bits.add(field.value, field.n);
+                take_legal(field.value, field.n);
+            }
         }
         n_bytes += bits.n_bytes();
-        if (!p.in_scan) return n_bytes + cursor.bytes_to_complete();
+        if (!p.in_scan) return n_bytes;
         n_bytes += kRestartMarkerBytes;
-        cursor.expect(Element::kMarker);
-        cursor.take_marker(static_cast<uint8_t>(marker::kRst0 + p.restart_number));
+        expect(Element::kMarker);
+        take_marker(static_cast<uint8_t>(marker::kRst0 + p.restart_number));
     }
+}
+
+/// From a byte boundary inside a scan that codes bands to the end of the file.
+uint64_t JpegCursor::band_scan_ending_bytes() const {
+    JpegCursor cursor = *this;
+    cursor.observer_ = nullptr;
+    uint64_t n_bytes = cursor.skip_band_scan();
+    const LaterScans& later = plan().later_scans([this] { return later_scans(); });
+    if (!later.is_known) return n_bytes + cursor.bytes_to_complete();
+    n_bytes += later.n_bytes;
+    const auto& history = cursor.header_->histories[plan().component(0).frame_index];
+    for (const std::shared_ptr<const ScanPlan>& scan : later.refinements) {
+        const Corrections corrections =
+            history ? Corrections(*history, scan->parameters(), 0) : Corrections();
+        n_bytes += bytes_of_intervals(*scan, corrections, 0);
+    }
+    return n_bytes;
+}
+
+LaterScans JpegCursor::later_scans() const {
+    LaterScans later;
+    JpegCursor cursor = at_scan_end();
+    while (!cursor.is_complete()) {
+        if (!cursor.in_scan()) {
+            cursor.take_ending_byte();
+            ++later.n_bytes;
+            continue;
+        }
+        const ScanPlan& scan = cursor.plan();
+        if (!codes_bands(scan.kind())) {
+            later.n_bytes += cursor.sequential_scan_bytes();
+        } else if (!scan.ends_by_runs()) {
+            return {.n_bytes = 0, .refinements = {}, .is_known = false};
+        } else if (scan.kind() == ScanKind::kAcRefinement &&
+                   scan.component(0).frame_index == plan().component(0).frame_index) {
+            later.refinements.push_back(cursor.header_->scan);
+        } else {
+            later.n_bytes += bytes_of_intervals(scan, scan.corrections_from(0), 0);
+        }
+        cursor = cursor.at_scan_end();
+    }
+    return later;
 }
 
 }  // namespace pycodec_lm::jpeg

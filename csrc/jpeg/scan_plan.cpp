@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jpeg/band_ending.hpp"
+#include "jpeg/band_intervals.hpp"
 
 namespace pycodec_lm::jpeg {
 namespace {
@@ -71,7 +72,7 @@ ScanPlan::ScanPlan(
         const bool refines = kind_ == ScanKind::kAcRefinement;
         const BandRules rules =
             band_rules(frame.precision_bits, parameters.al, refines, parameters.is_portable);
-        band_.emplace(*components_[0].ac, rules);
+        band_ = BandTable::shared(components_[0].ac, rules);
         if (refines) history_ = before.histories[components_[0].frame_index];
         if (refines && !history_) {
             history_ = std::make_shared<const CoefficientHistory>(nullptr, HistoryLog());
@@ -115,11 +116,21 @@ uint32_t ScanPlan::least_interval_mcus() const {
 const BandEnding& ScanPlan::band_ending() const {
     std::call_once(band_ending_once_, [this] {
         const int n_in_block = parameters_.se - parameters_.ss + 1;
-        band_ending_ = std::make_unique<const BandEnding>(
-            *components_[0].ac, *band_, n_in_block, interval_length_mcus(0)
-        );
+        band_ending_ = BandEnding::shared(band_, n_in_block, interval_length_mcus(0));
     });
     return *band_ending_;
+}
+
+Corrections ScanPlan::corrections_from(uint32_t block) const {
+    if (kind_ != ScanKind::kAcRefinement) return {};
+    return Corrections(*history_, parameters_, block);
+}
+
+bool ScanPlan::ends_by_runs() const {
+    return ends_by_runs_.get([this] {
+        return band_ending().ends_by_runs(interval_length_mcus(0)) &&
+               band_ending().ends_by_runs(least_interval_mcus());
+    });
 }
 
 uint16_t ScanIds::id_of(const std::string& description) {
@@ -318,6 +329,10 @@ uint64_t ScanPlan::later_intervals_bytes(uint32_t first_mcu) const {
 
 uint64_t ScanPlan::bytes_after_scan(const std::function<uint64_t()>& compute) const {
     return bytes_after_.get(compute);
+}
+
+const LaterScans& ScanPlan::later_scans(const std::function<LaterScans()>& compute) const {
+    return later_scans_.get(compute);
 }
 
 }  // namespace pycodec_lm::jpeg

@@ -79,6 +79,14 @@ private:
 
 class BandEnding;
 
+/// What follows a scan that codes bands, in its cheapest ending.
+struct LaterScans {
+    uint64_t n_bytes = 0;  // of all that does not hang on the scan
+    /// Refinements of its component: what they take hangs on the coefficients the scan adds.
+    std::vector<std::shared_ptr<const ScanPlan>> refinements;
+    bool is_known = true;  // false where a later scan ends blocks by coding coefficients
+};
+
 class ScanPlan {
 public:
     /// A scan that the header's script allows.
@@ -99,8 +107,12 @@ public:
     const BandTable& band() const { return *band_; }
     /// Of refinements of AC coefficients: what was known before the scan.
     const CoefficientHistory& history() const { return *history_; }
+    /// The correction bits of scans that code bands, from a block on.
+    class Corrections corrections_from(uint32_t block) const;
     /// How bands end; worked out when first asked for.
     const BandEnding& band_ending() const;
+    /// The cheapest ending of each interval has nothing but runs.
+    bool ends_by_runs() const;
     /// Blocks of the shortest interval.
     uint32_t least_interval_mcus() const;
     int n_components() const { return static_cast<int>(components_.size()); }
@@ -148,6 +160,8 @@ public:
 
     /// What follows the scan in its cheapest ending; `compute` is called the first time only.
     uint64_t bytes_after_scan(const std::function<uint64_t()>& compute) const;
+    /// The same for scans that code bands; `compute` is called the first time only.
+    const LaterScans& later_scans(const std::function<LaterScans()>& compute) const;
 
     /// DC bits as the cheapest ending writes them: the value steps up from even cells of width
     /// 2^(size-1) and down from odd ones, so it never leaves its range and repeats after two steps.
@@ -180,7 +194,7 @@ private:
     ScanParameters parameters_;
     SampleLimits limits_;
     std::vector<ScanComponent> components_;
-    std::optional<BandTable> band_;
+    std::shared_ptr<const BandTable> band_;
     std::shared_ptr<const CoefficientHistory> history_;
     std::array<uint8_t, kMaxBlocksInMcu> component_of_block_{};
     std::array<const HuffmanTable*, kMaxBlocksInMcu> dc_of_block_{};
@@ -196,7 +210,9 @@ private:
     mutable std::once_flag ending_once_;
     mutable Ending ending_;
     mutable std::once_flag band_ending_once_;
-    mutable std::unique_ptr<const BandEnding> band_ending_;
+    mutable std::shared_ptr<const BandEnding> band_ending_;
+    Memo<bool> ends_by_runs_;
+    Memo<LaterScans> later_scans_;
     Memo<uint64_t> bytes_after_;
     Memo<uint64_t> whole_interval_bytes_;
 };

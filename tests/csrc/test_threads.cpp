@@ -8,9 +8,9 @@
 #include "grammar/batch.hpp"
 #include "grammar/matcher_of.hpp"
 #include "grammars.hpp"
+#include "jpeg/block_lookup.hpp"
 #include "jpeg/check.hpp"
 #include "jpeg/coefficients.hpp"
-#include "jpeg/symbol_lookup.hpp"
 #include "testing.hpp"
 #include "toy_vocabulary.hpp"
 
@@ -21,6 +21,7 @@ using pycodec_lm::CompiledGrammar;
 using pycodec_lm::CompiledGrammarOf;
 using pycodec_lm::Matcher;
 using pycodec_lm::TokenId;
+using pycodec_lm::jpeg::BlockLookup;
 using pycodec_lm::jpeg::HuffmanTable;
 using pycodec_lm::jpeg::JpegCursor;
 using pycodec_lm::jpeg::JpegGrammar;
@@ -79,7 +80,10 @@ std::shared_ptr<const HuffmanTable> table_of(size_t turn) {
 }
 
 TEST(threads_share_huffman_tables_and_their_look_ups) {
-    together([](int thread) {
+    constexpr std::array<uint8_t, 16> kOneOfOneBit{1};
+    constexpr std::array<uint8_t, 1> kEndOfBlock{0};
+    const auto end_of_block = HuffmanTable::shared(TableClass::kAc, kOneOfOneBit, kEndOfBlock);
+    together([&end_of_block](int thread) {
         testing::Random random(static_cast<uint32_t>(thread));
         for (int i = 0; i < 300; ++i) {
             // More tables than are kept, so that some are made while others are dropped.
@@ -88,11 +92,10 @@ TEST(threads_share_huffman_tables_and_their_look_ups) {
             CHECK(table->bits()[3] == 12);
             CHECK(&table->at_precision(12) == &table->at_precision(12));
             CHECK(table->at_precision(12).limits().max_dc_category == 15);
-            const auto& lookup = table->dc_lookup();
-            for (uint32_t index = 0; index < 1024; index += 7) {
-                const auto first = lookup.find(index);
-                const auto second = lookup.find(index);
-                CHECK(first.value == second.value && first.n_bits == second.n_bits);
+            const auto lookup = BlockLookup::shared(table, end_of_block);
+            for (uint32_t code = 0; code < 12; ++code) {
+                const auto category = static_cast<unsigned>(table->leaf(code).symbol);
+                CHECK(lookup->find_dc(code << 28).n_bits() == 4 + category);
             }
         }
     });
