@@ -107,8 +107,8 @@ struct FarKey {
 ///  - far_key(): two states with equal keys accept the same tokens, as far as their counters let
 ///    them, but for what comes after the end of as many parts as the distance of either.
 ///  - far_walker(): walker() of a state whose unit never ends. Its n_ended() says how many parts
-///    the bytes that it took have ended; after a rejecting accept(), with those that the last byte
-///    ended before what is not legal.
+///    the bytes that it took have ended, or could not go on without; after a rejecting accept(),
+///    with those that the last byte ended before what is not legal. It never falls.
 template <class C>
 concept SharesFarMasks =
     SharesMasks<C> && requires(const C& cursor, typename C::FarWalker walker, uint8_t byte) {

@@ -229,8 +229,9 @@ SharedMask make_far_mask(
             mask.allow(trie.tokens_at(node), walker.ranges());
         },
         [&](uint32_t node, const FarWalker& parent, const FarWalker& walker) {
-            if (walker.n_ended() > parent.n_ended())
-                mask.add_late_node({node, parent.n_ended(), walker.n_ended()});
+            const uint32_t n_before = trie.node(node).depth == 1 ? 0 : parent.n_ended();
+            if (walker.n_ended() > n_before)
+                mask.add_late_node({node, n_before, walker.n_ended()});
         }
     );
     return std::move(mask).build();

@@ -131,12 +131,6 @@ BandEnding::Step BandEnding::step(uint64_t n_blocks) const {
     return run;
 }
 
-/// Of a block that the ending could end so: in a refinement that hangs on what is known of it.
-uint64_t BandEnding::least_bits_by_coding() const {
-    if (!band_->rules().refines) return step_by_coding().n_bits;
-    return *std::min_element(by_coding_.begin() + 1, by_coding_.begin() + n_in_block_ + 1);
-}
-
 bool BandEnding::ends_by_runs(uint64_t n_blocks) const {
     if (n_blocks > last_irregular()) {
         if (regular_.n_blocks == 0) return false;
@@ -146,7 +140,7 @@ bool BandEnding::ends_by_runs(uint64_t n_blocks) const {
     while (n_blocks > 0) {
         const Step run = step_by_run(n_blocks);
         if (run.n_bits >= kNever) return false;
-        if (least_bits_by_coding() + bits(n_blocks - 1) < run.n_bits) return false;
+        if (step_by_coding().n_bits + bits(n_blocks - 1) < run.n_bits) return false;
         n_blocks -= run.n_blocks;
     }
     return true;

@@ -51,7 +51,7 @@ public:
     /// With more blocks than this, every step is regular_step().
     uint64_t last_irregular() const { return bits_.size() - 1; }
     const Step& regular_step() const { return regular_; }
-    /// All of so many whole blocks are ended by runs, whatever is known of them.
+    /// All of so many whole blocks are ended by runs.
     bool ends_by_runs(uint64_t n_blocks) const;
 
 private:
@@ -64,7 +64,6 @@ private:
     void find_regular_step();
     Step step_by_run(uint64_t n_blocks) const;
     Step step_by_coding() const;
-    uint64_t least_bits_by_coding() const;
 
     std::shared_ptr<const BandTable> band_;
     int n_in_block_;

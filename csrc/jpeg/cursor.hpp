@@ -273,6 +273,7 @@ private:
     uint8_t take_ending_byte();
     uint64_t skip_run();
     uint64_t bytes_from_marker() const;
+    size_t bytes_left_of_chunk() const;
     uint64_t scan_ending_bytes() const;
     uint64_t sequential_scan_bytes() const;
     uint64_t band_scan_ending_bytes() const;
@@ -288,8 +289,10 @@ private:
     uint64_t bytes_after_scan() const;
     // shared_masks.cpp
     void add_place(class Packer& low, class Packer& high) const;
+    uint32_t band_reach() const;
     std::optional<StateKey> header_ending_key() const;
     std::optional<StateKey> scan_ending_key() const;
+    std::optional<StateKey> band_ending_key() const;
 
     bool is_in_open_scan() const {
         return position_.in_scan && !position_.restart_due && plan().is_open();
@@ -322,13 +325,14 @@ private:
     JpegCursor cursor_;
 };
 
-/// A walker in an interval that never ends; counts the MCUs it ends.
+/// A walker in an interval that never ends; counts the MCUs it ends, and those that an end of band
+/// has begun to.
 class JpegCursor::FarWalker {
 public:
     explicit FarWalker(const JpegCursor& cursor);
     bool accept(uint8_t byte);
     std::array<CounterRange, kCounters> ranges() const { return walker_.ranges(); }
-    uint32_t n_ended() const { return walker_.cursor_.position_.mcu - first_mcu_; }
+    uint32_t n_ended() const;
 
 private:
     Walker walker_;

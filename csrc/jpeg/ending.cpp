@@ -215,6 +215,14 @@ uint64_t JpegCursor::skip_run() {
 }
 
 uint64_t JpegCursor::bytes_to_complete() const {
+    if (grammar_->is_pinned() && !position_.in_scan && position_.pinned_chunk == 0) {
+        return bytes_left_of_chunk() + grammar_->bytes_after_first_chunk.get([this] {
+            JpegCursor cursor = *this;
+            cursor.observer_ = nullptr;
+            for (size_t n = bytes_left_of_chunk(); n > 0; --n) cursor.take_ending_byte();
+            return cursor.is_complete() ? 0 : cursor.bytes_to_complete();
+        });
+    }
     JpegCursor cursor = *this;
     cursor.observer_ = nullptr;
     Position& p = cursor.position_;
@@ -239,6 +247,10 @@ uint64_t JpegCursor::bytes_to_complete() const {
         ++n_bytes;
     }
     return n_bytes;
+}
+
+size_t JpegCursor::bytes_left_of_chunk() const {
+    return grammar_->pinned[position_.pinned_chunk].size() - position_.pinned_index;
 }
 
 /// From where a marker is due outside a scan; what the bytes so far were does not matter.

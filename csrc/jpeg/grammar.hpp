@@ -43,6 +43,8 @@ struct JpegGrammar {
     /// All bytes outside entropy-coded data, when they are given: chunk 0 ends with the first SOS
     /// segment, chunk i is what stands after scan i, the last one ends with EOI.
     std::vector<std::vector<uint8_t>> pinned;
+    /// Of the shortest known ending behind chunk 0.
+    Memo<uint64_t> bytes_after_first_chunk;
 
     /// Shared by all cursors of the grammar.
     std::shared_ptr<ScanIds> scan_ids = std::make_shared<ScanIds>();

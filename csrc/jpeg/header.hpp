@@ -121,6 +121,7 @@ struct Header {
     std::array<std::array<uint8_t, kBlockSize>, kMaxComponents> accuracy;
     /// Of progressive frames; none where a component has no AC coefficient yet.
     std::array<std::shared_ptr<const CoefficientHistory>, kMaxComponents> histories;
+    uint64_t histories_number = 0;  // equal where they are the same; 0: there are none
 
     Header() {
         for (auto& of_component : accuracy) of_component.fill(kNotCoded);

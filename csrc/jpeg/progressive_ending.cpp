@@ -26,12 +26,13 @@ size_t JpegCursor::cheapest_band_leaf() const {
     const HuffmanTable::Node& node = table.node(p.node);
     const BandEnding& ending = plan.band_ending();
     const uint64_t n_blocks = p.interval_left_mcus;
-    if (p.k == plan.parameters().ss && n_blocks > ending.last_irregular()) {
-        const size_t leaf = ending.regular_step().leaf;
-        const bool is_run = ending.regular_step().n_blocks > 0;
-        if (is_run && node.first_leaf <= leaf && leaf < node.end_leaf) return leaf;
-    }
     const bool refines = plan.kind() == ScanKind::kAcRefinement;
+    const bool by_steps = refines || n_blocks > ending.last_irregular();
+    if (p.k == plan.parameters().ss && by_steps && n_blocks >= plan.band().paths().least_run()) {
+        const BandEnding::Step step = ending.step(n_blocks);
+        if (step.n_blocks > 0 && node.first_leaf <= step.leaf && step.leaf < node.end_leaf)
+            return step.leaf;
+    }
     const BandTable::Way way = band_way();
     const uint16_t runs = legal_runs();
     const int n_left = band_left();
@@ -112,7 +113,7 @@ bool JpegCursor::skip_band_steps(EndingBits& bits) {
     const BandEnding& ending = plan.band_ending();
     const uint32_t n_left = p.interval_left_mcus;
     if (!is_at_band_block_start() || n_left < plan.band().paths().least_run()) return false;
-    if (n_left <= ending.last_irregular() && !is_last_known()) {
+    if (n_left <= ending.last_irregular() && plan.kind() == ScanKind::kAcFirst) {
         const uint64_t coded = ending.bits_by_coding(band_left()) + ending.bits(n_left - 1);
         if (coded < ending.bits_by_run(n_left)) return false;
     }

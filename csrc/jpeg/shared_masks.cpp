@@ -1,6 +1,7 @@
 // Which states of a scan accept the same bytes, and which end alike: the hooks of
 // grammar/cursor_hooks.hpp.
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "jpeg/cursor.hpp"
@@ -24,6 +25,7 @@ private:
 namespace {
 
 constexpr uint64_t kFar = 0xFFFF;  // more MCUs than can be reached
+constexpr uint16_t kMaxChunkInKey = (1u << 12) - 1;
 
 }  // namespace
 
@@ -61,6 +63,8 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     uint64_t interval_left = p.restart_due ? 0 : p.interval_left_mcus;
     uint64_t after_interval = plan().n_mcus() - p.mcu - interval_left;
     uint8_t restart_number = p.restart_number;
+    uint64_t chunk = 0;
+    uint64_t owner = 0;
     if (interval_left > reach) {
         interval_left = kFar;
         after_interval = kFar;
@@ -68,28 +72,34 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     } else if (after_interval > reach) {
         after_interval = kFar;
     } else if (!only_end_follows()) {
-        return std::nullopt;  // the scan may end, and much may follow it
+        // The scan may end, and then follows what is pinned, or much.
+        if (!grammar_->is_pinned() || p.pinned_chunk >= kMaxChunkInKey) return std::nullopt;
+        chunk = p.pinned_chunk + uint64_t{1};
+        owner = header_->histories_number;
     }
     Packer low;
     Packer high;
     add_place(low, high);
     low.add(restart_number, 3);
+    low.add(0, 1);  // no far key
+    low.add(chunk, 12);
     high.add(interval_left, 16);
     high.add(after_interval, 16);
-    return StateKey{.high = high.word(), .low = low.word()};
+    return StateKey{.high = high.word(), .low = low.word(), .owner = owner};
 }
 
 /// Where the cursor stands in an MCU: 32 bits of `high`, 45 of `low`.
 void JpegCursor::add_place(Packer& low, Packer& high) const {
     const Position& p = position_;
-    const bool in_amplitude = p.at == Element::kDcBits || p.at == Element::kAcBits;
+    const bool has_size = p.at == Element::kDcBits || p.at == Element::kAcBits ||
+                          p.at == Element::kEobBits;
     low.add(plan().id(), 16);
     low.add(static_cast<uint64_t>(p.at), 8);
     low.add(p.block, 4);
     low.add(p.k, 7);
     low.add(p.n_partial, 5);
     // A run has done its work when the amplitude is read; then only the size matters.
-    low.add(in_amplitude ? static_cast<uint64_t>(field_bits()) : 0, 4);
+    low.add(has_size ? static_cast<uint64_t>(field_bits()) : 0, 4);
     low.add(p.stuffing_due ? 1 : 0, 1);
     high.add(p.partial, 16);
     high.add(p.node, 16);
@@ -97,29 +107,38 @@ void JpegCursor::add_place(Packer& low, Packer& high) const {
 
 std::optional<FarKey> JpegCursor::far_key() const {
     const Position& p = position_;
-    if (!p.in_scan || p.in_band || plan().is_open() || p.restart_due ||
-        plan().id() == ScanIds::kNone || p.interval_left_mcus == 0) {
+    if (!p.in_scan || plan().is_open() || p.restart_due || plan().id() == ScanIds::kNone ||
+        p.interval_left_mcus == 0) {
         return std::nullopt;
     }
+    // What a refinement may be hangs on what is known of the blocks.
+    if (plan().kind() == ScanKind::kAcRefinement) return std::nullopt;
     Packer low;
     Packer high;
     add_place(low, high);
     low.add(0, 3);
-    low.add(1, 1);  // no local key has this
+    low.add(1, 1);
     return FarKey{{.high = high.word(), .low = low.word()}, p.interval_left_mcus};
 }
 
 static_assert(static_cast<unsigned>(Element::kEnd) < 1u << 6, "keys give an element six bits");
 
 std::optional<StateKey> JpegCursor::ending_key() const {
-    return position_.in_scan ? scan_ending_key() : header_ending_key();
+    if (!position_.in_scan) return header_ending_key();
+    return position_.in_band ? band_ending_key() : scan_ending_key();
 }
 
 /// Where a marker is due, and inside the segments that have long contents: what was read of those
 /// does not matter, only how much is left.
 std::optional<StateKey> JpegCursor::header_ending_key() const {
     const Position& p = position_;
-    if (grammar_->is_pinned()) return std::nullopt;
+    if (grammar_->is_pinned()) {
+        return StateKey{
+            .high = uint64_t{1} << 63 | uint64_t{p.pinned_chunk} << 32 | p.pinned_index,
+            .low = p.stuffing_due ? uint64_t{1} << 1 : 0,
+            .owner = header_->histories_number,
+        };
+    }
     Packer low;
     low.add(0, 1);                       // no scan
     low.add(p.stuffing_due ? 1 : 0, 1);  // of the last byte of the last one
@@ -148,7 +167,7 @@ std::optional<StateKey> JpegCursor::header_ending_key() const {
 
 std::optional<StateKey> JpegCursor::scan_ending_key() const {
     const Position& p = position_;
-    if (p.in_band || plan().is_open() || plan().id() == ScanIds::kNone) return std::nullopt;
+    if (plan().is_open() || plan().id() == ScanIds::kNone) return std::nullopt;
     // The ending looks at no more of the predictors than their parities, except where it goes on
     // with a DC difference of a size of its own.
     if (p.at == Element::kDcBits) return std::nullopt;
@@ -180,6 +199,31 @@ std::optional<StateKey> JpegCursor::scan_ending_key() const {
     return StateKey{.high = high.word(), .low = low.word(), .owner = owner};
 }
 
+/// Nothing of the coefficients that the scan adds matters where no later scan refines them.
+std::optional<StateKey> JpegCursor::band_ending_key() const {
+    const Position& p = position_;
+    const LaterScans& later = plan().later_scans([this] { return later_scans(); });
+    const bool adds_none = p.history_log.is_empty() && p.new_coefficients == 0;
+    if (!later.is_known || !(later.refinements.empty() || adds_none)) return std::nullopt;
+    Packer low;
+    low.add(1, 1);  // in a scan, the one of the header
+    low.add(static_cast<uint64_t>(p.at), 6);
+    low.add(p.k, 7);
+    low.add(p.n_partial, 5);
+    low.add(p.symbol, 8);
+    low.add(p.end_of_band_run, 15);
+    low.add(p.zeros_to_pass, 5);
+    low.add(p.is_negative ? 1 : 0, 1);
+    low.add(p.stuffing_due ? 1 : 0, 1);
+    low.add(p.restart_due ? 1 : 0, 1);
+    low.add(p.restart_number, 3);
+    Packer high;
+    high.add(p.mcu, 32);
+    high.add(p.partial, 16);
+    high.add(p.node, 16);
+    return StateKey{.high = high.word(), .low = low.word(), .owner = header_->serial_number.value()};
+}
+
 std::array<int32_t, JpegCursor::kCounters> JpegCursor::counters() const {
     std::array<int32_t, kCounters> values{};
     std::copy(position_.predictors.begin(), position_.predictors.end(), values.begin());
@@ -209,7 +253,32 @@ JpegCursor::FarWalker JpegCursor::far_walker() const { return FarWalker(*this); 
 
 JpegCursor::FarWalker::FarWalker(const JpegCursor& cursor)
     : walker_(cursor), first_mcu_(cursor.position_.mcu) {
-    walker_.cursor_.position_.interval_left_mcus = std::numeric_limits<uint32_t>::max();
+    // Fewer than BandPaths::kNever.
+    walker_.cursor_.position_.interval_left_mcus = std::numeric_limits<uint32_t>::max() - 1;
+    walker_.cursor_.position_.keeps_history = false;
+}
+
+uint32_t JpegCursor::FarWalker::n_ended() const {
+    const JpegCursor& cursor = walker_.cursor_;
+    return cursor.position_.mcu - first_mcu_ + (cursor.position_.in_band ? cursor.band_reach() : 0);
+}
+
+/// Of a first scan: blocks that must be left, this one not counted, or the bits so far could not go
+/// on as they do far from the end of the interval.
+uint32_t JpegCursor::band_reach() const {
+    const Position& p = position_;
+    const BandPaths& paths = plan().band().paths();
+    const bool strands_none = paths.least_run() == 1 || paths.least_run() == BandPaths::kNever;
+    const uint32_t margin = strands_none ? 0 : paths.least_run();
+    const auto of_run = [margin](uint32_t n_blocks) { return n_blocks - 1 + margin; };
+    if (p.at == Element::kEobBits) {
+        const int n = run_of(p.symbol);
+        return of_run((1u << n) + (p.partial << (n - p.n_partial)));
+    }
+    if (p.at != Element::kAcCode) return margin;
+    const BandTable::Node& node = plan().band().node(p.node);
+    if (((node.legal[band_way()] >> band_left()) & 1) != 0 || node.runs == 0) return margin;
+    return of_run(1u << std::countr_zero(node.runs));
 }
 
 bool JpegCursor::FarWalker::accept(uint8_t byte) {

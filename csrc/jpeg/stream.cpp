@@ -228,6 +228,7 @@ void JpegCursor::end_history() {
     auto header = std::make_shared<Header>(*header_);
     auto& history = header->histories[plan().component(0).frame_index];
     history = std::make_shared<const CoefficientHistory>(std::move(history), std::move(log));
+    header->histories_number = header->serial_number.value();
     header_ = std::move(header);
     log = {};
 }

@@ -61,6 +61,11 @@ GRAMMARS: dict[str, Callable[[], pcl.JpegGrammar]] = {
     "jpeg_lm": lambda: pcl.JpegGrammar.jpeg_lm(width=32, height=32),
     "like": lambda: pcl.JpegGrammar.like(make_jpeg(24, 24, 5)),
     "like_restarts": lambda: pcl.JpegGrammar.like(make_jpeg(40, 24, 5, restart_marker_blocks=2)),
+    "progressive": lambda: pcl.JpegGrammar(process="progressive"),
+    "like_progressive": lambda: pcl.JpegGrammar.like(make_jpeg(40, 40, 5, progressive=True)),
+    "like_progressive_restarts": lambda: pcl.JpegGrammar.like(
+        make_jpeg(40, 24, 5, progressive=True, restart_marker_blocks=2)
+    ),
 }
 
 
