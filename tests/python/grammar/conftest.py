@@ -12,10 +12,13 @@ import pycodec_lm as pcl
 from pycodec_lm.bench.mask_walk import legal_tokens
 
 
-def make_jpeg(width: int, height: int, seed: int = 0, **options: object) -> bytes:
+def make_jpeg(
+    width: int, height: int, seed: int = 0, mode: str = "RGB", **options: object
+) -> bytes:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (3, 3, 3), np.uint8)
-    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    image = Image.fromarray(coarse).convert(mode)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
     out = io.BytesIO()
     image.save(out, "JPEG", **{"quality": 40, **options})
     return out.getvalue()
@@ -62,9 +65,8 @@ GRAMMARS: dict[str, Callable[[], pcl.JpegGrammar]] = {
     "like": lambda: pcl.JpegGrammar.like(make_jpeg(24, 24, 5)),
     "like_restarts": lambda: pcl.JpegGrammar.like(make_jpeg(40, 24, 5, restart_marker_blocks=2)),
     "progressive": lambda: pcl.JpegGrammar(process="progressive"),
-    "like_progressive": lambda: pcl.JpegGrammar.like(make_jpeg(40, 40, 5, progressive=True)),
-    "like_progressive_restarts": lambda: pcl.JpegGrammar.like(
-        make_jpeg(40, 24, 5, progressive=True, restart_marker_blocks=2)
+    "like_progressive": lambda: pcl.JpegGrammar.like(
+        make_jpeg(40, 40, 5, "L", progressive=True, restart_marker_blocks=10)
     ),
 }
 
