@@ -25,6 +25,7 @@ BandEnding::BandEnding(std::shared_ptr<const BandTable> band, int n_in_block, ui
             best = std::min(best, coded.n_bits + bits_[n - 1]);
         }
         bits_.push_back(static_cast<uint32_t>(std::min(best, kNever)));
+        if (best < kNever) most_irregular_bits_ = std::max(most_irregular_bits_, bits_.back());
     }
 }
 
@@ -82,10 +83,20 @@ void BandEnding::find_regular_step() {
 
 uint64_t BandEnding::bits(uint64_t n_blocks) const {
     if (n_blocks <= last_irregular()) return bits_[n_blocks];
-    const uint64_t each = std::max<uint64_t>(regular_.n_blocks, 1);
-    const uint64_t n_steps = (n_blocks - last_irregular() + each - 1) / each;
-    const uint64_t rest = bits_[n_blocks - n_steps * each];
+    const uint64_t n_steps = n_regular_steps(n_blocks);
+    const uint64_t rest = bits_[n_blocks - n_steps * blocks_of_regular_step()];
     return rest == kNever || regular_.n_bits == kNever ? kNever : n_steps * regular_.n_bits + rest;
+}
+
+uint64_t BandEnding::most_bits(uint64_t n_blocks) const {
+    return n_regular_steps(n_blocks) * regular_.n_bits + most_irregular_bits_;
+}
+
+/// Before no more than last_irregular() blocks are left.
+uint64_t BandEnding::n_regular_steps(uint64_t n_blocks) const {
+    if (n_blocks <= last_irregular()) return 0;
+    const uint64_t each = blocks_of_regular_step();
+    return (n_blocks - last_irregular() + each - 1) / each;
 }
 
 uint32_t BandEnding::run_for(uint64_t n_blocks, uint32_t first, uint32_t last) const {
@@ -134,8 +145,7 @@ BandEnding::Step BandEnding::step(uint64_t n_blocks) const {
 bool BandEnding::ends_by_runs(uint64_t n_blocks) const {
     if (n_blocks > last_irregular()) {
         if (regular_.n_blocks == 0) return false;
-        const uint64_t n_over = n_blocks - last_irregular();
-        n_blocks -= (n_over + regular_.n_blocks - 1) / regular_.n_blocks * regular_.n_blocks;
+        n_blocks -= n_regular_steps(n_blocks) * regular_.n_blocks;
     }
     while (n_blocks > 0) {
         const Step run = step_by_run(n_blocks);

@@ -2,6 +2,7 @@
 // blocks, and coefficients where no run fits.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -32,6 +33,8 @@ public:
 
     /// Of whole blocks.
     uint64_t bits(uint64_t n_blocks) const;
+    /// No number of whole blocks up to n takes more; only where ends_by_runs().
+    uint64_t most_bits(uint64_t n_blocks) const;
     /// Of whole blocks, beginning with an end of band.
     uint64_t bits_by_run(uint64_t n_blocks) const;
     /// Of coefficients up to the last of the band.
@@ -62,6 +65,8 @@ private:
     void find_runs();
     void find_bits_by_coding();
     void find_regular_step();
+    uint64_t blocks_of_regular_step() const { return std::max<uint64_t>(regular_.n_blocks, 1); }
+    uint64_t n_regular_steps(uint64_t n_blocks) const;
     Step step_by_run(uint64_t n_blocks) const;
     Step step_by_coding() const;
 
@@ -70,6 +75,7 @@ private:
     std::array<Run, 15> runs_{};  // by n of EOBn
     std::array<uint64_t, kBlockSize> by_coding_;
     std::vector<uint32_t> bits_;  // by blocks
+    uint32_t most_irregular_bits_ = 0;
     Step regular_;
 };
 

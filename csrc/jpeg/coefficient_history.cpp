@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 namespace pycodec_lm::jpeg {
 
@@ -9,6 +10,7 @@ void HistoryLog::add(uint32_t block, uint64_t coefficients) {
     Node node{std::move(last_), {{block, coefficients}}};
     last_ = std::make_shared<const Node>(std::move(node));
     ++n_entries_;
+    n_coefficients_ += static_cast<uint64_t>(std::popcount(coefficients));
     for (uint64_t size = kFanOut; n_entries_ % size == 0; size *= kFanOut) pack();
 }
 

@@ -21,6 +21,7 @@ public:
 
     void add(uint32_t block, uint64_t coefficients);
     bool is_empty() const { return n_entries_ == 0; }
+    uint64_t n_coefficients() const { return n_coefficients_; }
     std::vector<Entry> entries() const;
 
 private:
@@ -34,6 +35,7 @@ private:
 
     std::shared_ptr<const Node> last_;
     uint64_t n_entries_ = 0;
+    uint64_t n_coefficients_ = 0;
 };
 
 /// Blocks with a coefficient that is not 0, 12 bytes each.

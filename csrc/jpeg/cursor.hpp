@@ -279,6 +279,9 @@ private:
     uint64_t band_scan_ending_bytes() const;
     uint64_t skip_band_scan();
     LaterScans later_scans() const;
+    uint64_t band_ending_bound(uint64_t n_bytes) const;
+    void add_bounds(LaterScans& later) const;
+    uint64_t most_bytes_of_whole_scan() const;
     bool is_last_known() const;
     bool is_at_band_block_start() const;
     bool skip_band_steps(class EndingBits& bits);

@@ -326,37 +326,4 @@ uint64_t JpegCursor::sequential_scan_bytes() const {
     return n_bits / 8 + n_stuffed + plan.later_intervals_bytes(next_interval);
 }
 
-uint64_t JpegCursor::ending_bound(uint64_t n_bytes) const {
-    constexpr uint64_t kUnknown = std::numeric_limits<uint64_t>::max();
-    const Position& p = position_;
-    if (is_complete()) return 0;
-    if (!p.in_scan) {
-        // Inside a comment every byte brings the end nearer; else the header may ask for more.
-        const bool in_text = p.at == Element::kCmi || p.at == Element::kApi;
-        const bool is_known = n_bytes == 0 || (in_text && p.segment_left >= n_bytes);
-        return is_known ? bytes_to_complete() : kUnknown;
-    }
-    // What refinements take hangs on what came before them; an open scan has no end.
-    if (p.in_band || plan().is_open()) return n_bytes == 0 ? bytes_to_complete() : kUnknown;
-    const ScanPlan& plan = this->plan();
-    // After the scan the header may ask for anything, unless only EOI is left or all is pinned.
-    const bool free_after = !only_end_follows() && !grammar_->is_pinned();
-    const uint64_t least_left_bytes =
-        uint64_t{plan.n_mcus() - p.mcu} * plan.cheapest_mcu_bits() / 8;
-    if (free_after && least_left_bytes < n_bytes + plan.max_mcu_bits() / 8 + 1) return kUnknown;
-    // Wherever the bytes lead, they lead into an interval no longer than this one or the next, with
-    // no more of the scan after it than is after this one.
-    const uint32_t interval_left = p.restart_due ? 0 : p.interval_left_mcus;
-    const uint32_t next_interval = p.mcu + interval_left;
-    const uint64_t n_mcus = std::max<uint64_t>(
-        interval_left, next_interval < plan.n_mcus() ? plan.interval_length_mcus(next_interval) : 0
-    );
-    const uint64_t bits = n_mcus * plan.cheapest_mcu_bits() + plan.max_mcu_bits();
-    // Stuffing: what whole MCUs can cause at the worst phase, and every byte of the one begun.
-    const uint64_t n_stuffed = plan.most_stuffed_bytes(n_mcus) + plan.max_mcu_bits() / 8 + 1;
-    constexpr uint64_t kOverheadBytes = 4;  // a stuffed 00 and an RST marker that are due, padding
-    return bits / 8 + 1 + n_stuffed + kOverheadBytes + plan.later_intervals_bytes(next_interval) +
-           bytes_after_scan();
-}
-
 }  // namespace pycodec_lm::jpeg

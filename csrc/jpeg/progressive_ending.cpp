@@ -182,24 +182,29 @@ uint64_t JpegCursor::band_scan_ending_bytes() const {
 
 LaterScans JpegCursor::later_scans() const {
     LaterScans later;
+    add_bounds(later);
     JpegCursor cursor = at_scan_end();
     while (!cursor.is_complete()) {
         if (!cursor.in_scan()) {
             cursor.take_ending_byte();
             ++later.n_bytes;
+            ++later.most_bytes;
             continue;
         }
         const ScanPlan& scan = cursor.plan();
+        cursor.add_bounds(later);
         if (!codes_bands(scan.kind())) {
             later.n_bytes += cursor.sequential_scan_bytes();
         } else if (!scan.ends_by_runs()) {
-            return {.n_bytes = 0, .refinements = {}, .is_known = false};
+            later.is_known = false;
+            return later;
         } else if (scan.kind() == ScanKind::kAcRefinement &&
                    scan.component(0).frame_index == plan().component(0).frame_index) {
             later.refinements.push_back(cursor.header_->scan);
         } else {
             later.n_bytes += bytes_of_intervals(scan, scan.corrections_from(0), 0);
         }
+        later.most_bytes += cursor.most_bytes_of_whole_scan();
         cursor = cursor.at_scan_end();
     }
     return later;

@@ -85,6 +85,12 @@ struct LaterScans {
     /// Refinements of its component: what they take hangs on the coefficients the scan adds.
     std::vector<std::shared_ptr<const ScanPlan>> refinements;
     bool is_known = true;  // false where a later scan ends blocks by coding coefficients
+
+    // For bounds.
+    uint64_t most_bytes = 0;        // from any state at most, without correction bits
+    uint64_t most_begun_bytes = 0;  // and more where a state has begun an MCU, in any of the scans
+    uint64_t n_corrections = 0;     // in the scan and later ones, by what was known before it
+    uint32_t n_refinements = 0;     // of any component
 };
 
 class ScanPlan {
