@@ -1,18 +1,14 @@
 #include "jpeg/band_fast.hpp"
 
-#include <bit>
-
 namespace pycodec_lm::jpeg {
 namespace {
 
 constexpr int kBlocksInGroup = 64;
 
-SymbolLookup::Legal symbols_of(const BandRules& rules) {
+SymbolLookup::Legal symbols_of(const HuffmanTable& table, const BandRules& rules) {
     SymbolLookup::Legal legal;
-    for (unsigned value = 0; value < legal.size(); ++value) {
-        const auto symbol = static_cast<uint8_t>(value);
-        if (size_of(symbol) == 0 || rules.is_coefficient(symbol)) legal.set(value);
-    }
+    for (const HuffmanTable::Leaf& leaf : table.leaves())
+        legal[leaf.symbol] = size_of(leaf.symbol) == 0 || rules.is_coefficient(leaf.symbol);
     return legal;
 }
 
@@ -25,15 +21,19 @@ uint32_t take_run(BitReader& bits, int n) {
 
 uint64_t lowest_removed(uint64_t set) { return set & (set - 1); }
 
-/// Most blocks have nothing to count, and not every machine counts in one step.
+/// std::popcount() is a call where not every machine that is compiled for counts in one step.
 unsigned size_of_set(uint64_t set) {
-    return set == 0 ? 0 : static_cast<unsigned>(std::popcount(set));
+    set -= (set >> 1) & 0x5555555555555555;
+    set = (set & 0x3333333333333333) + ((set >> 2) & 0x3333333333333333);
+    set = (set + (set >> 4)) & 0x0F0F0F0F0F0F0F0F;
+    return static_cast<unsigned>((set * 0x0101010101010101) >> 56);
 }
 
 }  // namespace
 
 FastBand::FastBand(const ScanPlan& plan)
-    : plan_(plan), lookup_(*plan.component(0).ac, symbols_of(plan.band().rules())) {
+    : plan_(plan),
+      lookup_(*plan.component(0).ac, symbols_of(*plan.component(0).ac, plan.band().rules())) {
     if (plan.kind() != ScanKind::kAcRefinement) return;
     known_blocks_ = plan.history().blocks();
     known_coefficients_ = plan.history().coefficients();
@@ -84,11 +84,10 @@ bool FastBand::take_refined(BitReader& reader, Blocks& blocks, const IntervalByt
     Blocks at = blocks;
     for (int i = 0; i < kBlocksInGroup && at.n_left > 0; ++i) {
         const uint64_t known = known_coefficients(at.next) & band;
-        uint64_t zeros = band & ~known;  // those not passed
-        uint64_t corrections = known;    // likewise
+        uint64_t corrections = known;  // those that come yet
         uint64_t coefficients = 0;
         uint32_t n_blocks = 1;
-        while (((zeros | corrections) >> se) != 0) {
+        for (int k = plan_.parameters().ss; k <= se; ++k) {
             if (!bits.is_near(interval.data_end())) return false;
             bits.refill();
             const SymbolLookup::Symbol symbol = lookup_.find(bits.peek(16));
@@ -98,23 +97,22 @@ bool FastBand::take_refined(BitReader& reader, Blocks& blocks, const IntervalByt
             if (size == 0 && symbol.value != kZeroRunLength) {
                 n_blocks = take_run(bits, run_of(symbol.value));
                 if (n_blocks > at.n_left) return false;
-                const uint64_t n =
-                    size_of_set(corrections) + n_corrections(at.next + 1, at.next + n_blocks);
+                const uint64_t n = n_corrections(corrections, at.next, n_blocks);
                 if (bits.position_bits() + n > interval.n_bits()) return false;
                 bits.skip_far(n);
                 break;
             }
-            for (int zero = run_of(symbol.value); zero > 0; --zero) zeros = lowest_removed(zeros);
-            const uint64_t rest = lowest_removed(zeros);
-            // A coefficient follows the sixteenth zero.
-            if ((size == 0 ? rest : zeros) == 0) return false;
-            const uint64_t own = zeros & ~rest;
-            if (size > 0) coefficients |= own;
-            const uint64_t passed = corrections & (own - 1);
-            corrections &= ~passed;
-            zeros = rest;
-            bits.skip(static_cast<unsigned>(size));
-            if (passed != 0) bits.skip_far(size_of_set(passed));
+            k += run_of(symbol.value);
+            unsigned n_bits = static_cast<unsigned>(size);
+            for (; k <= se && corrections << (63 - k) != 0; ++k, ++n_bits)
+                corrections = lowest_removed(corrections);
+            if (k > se) return false;
+            if (size > 0) {
+                coefficients |= uint64_t{1} << k;
+            } else if ((band & ~known) >> k >> 1 == 0) {
+                return false;  // a coefficient follows the sixteenth zero
+            }
+            bits.skip_far(n_bits);
         }
         add_history(at.next, coefficients);
         at.next += n_blocks;
@@ -133,12 +131,14 @@ uint64_t FastBand::known_coefficients(uint32_t block) {
     return is_known ? known_coefficients_[known_index_] : 0;
 }
 
-/// Of blocks that an end of band passes.
-uint64_t FastBand::n_corrections(uint32_t first_block, uint32_t end_block) {
+/// Of an end of band: those left in its first block, and all of the others.
+uint64_t FastBand::n_corrections(uint64_t left, uint32_t first_block, uint32_t n_blocks) const {
+    uint64_t n = size_of_set(left);
+    if (n_blocks == 1) return n;
     const uint64_t band = band_mask(plan_.parameters().ss, plan_.parameters().se);
-    uint64_t n = 0;
-    for (size_t i = known_index_; i < known_blocks_.size() && known_blocks_[i] < end_block; ++i) {
-        if (known_blocks_[i] >= first_block) n += size_of_set(known_coefficients_[i] & band);
+    for (size_t i = known_index_; i < known_blocks_.size(); ++i) {
+        if (known_blocks_[i] >= first_block + n_blocks) break;
+        if (known_blocks_[i] > first_block) n += size_of_set(known_coefficients_[i] & band);
     }
     return n;
 }

@@ -26,7 +26,7 @@ private:
     bool take_first(BitReader& reader, Blocks& blocks, const uint8_t* end);
     bool take_refined(BitReader& reader, Blocks& blocks, const IntervalBytes& interval);
     uint64_t known_coefficients(uint32_t block);
-    uint64_t n_corrections(uint32_t first_block, uint32_t end_block);
+    uint64_t n_corrections(uint64_t left, uint32_t first_block, uint32_t n_blocks) const;
     void add_history(uint32_t block, uint64_t coefficients) {
         if (coefficients != 0) history_.push_back({block, coefficients});
     }
