@@ -47,7 +47,7 @@ bool FastBand::take_first(BitReader& reader, Blocks& blocks, const uint8_t* end)
     for (int i = 0; i < kBlocksInGroup && at.n_left > 0; ++i) {
         uint64_t coefficients = 0;
         uint32_t n_blocks = 1;
-        for (int k = plan_.parameters().ss; k <= se;) {
+        for (int k = plan_.parameters().ss; k <= se; ++k) {
             if (!bits.is_near(end)) return false;
             bits.refill();
             const SymbolLookup::Symbol symbol = lookup_.find(bits.peek(16));
@@ -63,7 +63,6 @@ bool FastBand::take_first(BitReader& reader, Blocks& blocks, const uint8_t* end)
             if (k + (size == 0 ? 1 : 0) > se) return false;
             bits.skip(static_cast<unsigned>(size));
             if (size > 0) coefficients |= uint64_t{1} << k;
-            ++k;
         }
         if (n_blocks > at.n_left) return false;
         add_history(at.next, coefficients);
@@ -75,8 +74,8 @@ bool FastBand::take_first(BitReader& reader, Blocks& blocks, const uint8_t* end)
     return true;
 }
 
-/// Some blocks of a refinement; false where one is not in order. Correction bits may be anything,
-/// so they are only counted.
+/// Some blocks of a refinement, as Figure G.7 has it; false where one is not in order. Correction
+/// bits may be anything, so they are only counted.
 bool FastBand::take_refined(BitReader& reader, Blocks& blocks, const IntervalBytes& interval) {
     const int se = plan_.parameters().se;
     const uint64_t band = band_mask(plan_.parameters().ss, se);

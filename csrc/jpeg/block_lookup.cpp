@@ -9,7 +9,6 @@
 namespace pycodec_lm::jpeg {
 namespace {
 
-constexpr unsigned kIndexBits = BlockLookup::kIndexBits;
 constexpr unsigned kMaxRunBits = BlockLookup::kMaxRunBits;
 
 unsigned n_bits_with_amplitude(const HuffmanTable::Leaf& leaf, int size) {

@@ -75,7 +75,7 @@ size_t JpegCursor::take_scan_header(const uint8_t* data, size_t n_bytes) {
     if (data[0] != 0 || data[1] != length) return 0;
     ScanChoice choice{.n_components = n, .n_known = n};
     const uint8_t* at = data + 3;
-    int next = 0;
+    size_t next = 0;
     for (size_t j = 0; j < n; ++j, at += 2) {
         while (next < frame.n_components && frame.components[next].identifier != at[0]) ++next;
         const uint8_t dc_slot = at[1] >> 4;
