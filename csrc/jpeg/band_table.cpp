@@ -8,11 +8,11 @@
 namespace pycodec_lm::jpeg {
 
 BandPaths::BandPaths(const HuffmanTable& table, const BandRules& rules) {
-    uint32_t runs = 0;  // bit r: r zeros and a coefficient can be coded
+    uint32_t runs = 0;  // bit 15 - r: r zeros and a coefficient can be coded
     bool has_zrl = false;
     for (const HuffmanTable::Leaf& leaf : table.leaves()) {
         if (rules.is_coefficient(leaf.symbol)) {
-            runs |= 1u << run_of(leaf.symbol);
+            runs |= 1u << (15 - run_of(leaf.symbol));
         } else if (leaf.symbol == kZeroRunLength) {
             has_zrl = true;
         } else if (is_end_of_band(leaf.symbol)) {
@@ -22,8 +22,7 @@ BandPaths::BandPaths(const HuffmanTable& table, const BandRules& rules) {
     for (int n = 1; n < kBlockSize; ++n) {
         // The counts left after a coefficient with a run of r: n - 1 - r, as bit 15 - r below.
         const uint64_t before = n >= 16 ? finishable_ >> (n - 16) : finishable_ << (16 - n);
-        bool can = false;
-        for (int r = 0; r < 16; ++r) can |= ((runs >> r) & 1) != 0 && ((before >> (15 - r)) & 1);
+        bool can = (runs & before) != 0;
         // A run of 16 zeros leaves at least the coefficient that follows it.
         can |= has_zrl && n > 16 && can_finish(n - 16);
         if (can) finishable_ |= uint64_t{1} << n;

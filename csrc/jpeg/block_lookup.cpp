@@ -9,7 +9,6 @@
 namespace pycodec_lm::jpeg {
 namespace {
 
-constexpr unsigned kIndexBits = BlockLookup::kIndexBits;
 constexpr unsigned kMaxRunBits = BlockLookup::kMaxRunBits;
 
 unsigned n_bits_with_amplitude(const HuffmanTable::Leaf& leaf, int size) {
@@ -44,19 +43,6 @@ void fill(
 }
 
 }  // namespace
-
-CanonicalCode::CanonicalCode(std::span<const HuffmanTable::Leaf> leaves) : leaves_(leaves) {
-    size_t n = 0;
-    uint32_t limit = 0;
-    for (size_t length = 1; length <= 16; ++length) {
-        const auto shift = static_cast<unsigned>(16 - length);
-        // The first code of a length follows the last one of the length before, with 0-bits.
-        offsets_[length] = static_cast<int32_t>(n) - static_cast<int32_t>(limit >> shift);
-        while (n < leaves.size() && leaves[n].length_bits == length)
-            limit = (uint32_t{leaves[n++].code} + 1) << shift;
-        limits_[length] = limit;
-    }
-}
 
 BlockLookup::BlockLookup(
     std::shared_ptr<const HuffmanTable> dc, std::shared_ptr<const HuffmanTable> ac

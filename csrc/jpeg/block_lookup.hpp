@@ -8,28 +8,9 @@
 #include <span>
 
 #include "jpeg/huffman_table.hpp"
+#include "jpeg/symbol_lookup.hpp"
 
 namespace pycodec_lm::jpeg {
-
-/// One code found at the head of 16 bits (T.81 F.2.2.3, Figure F.16); length 0: no code.
-class CanonicalCode {
-public:
-    explicit CanonicalCode(std::span<const HuffmanTable::Leaf> leaves);
-
-    HuffmanTable::Leaf find(uint32_t next_16_bits) const {
-        for (size_t length = 1; length <= 16; ++length) {
-            if (next_16_bits >= limits_[length]) continue;
-            const auto code = static_cast<int32_t>(next_16_bits >> (16 - length));
-            return leaves_[static_cast<size_t>(code + offsets_[length])];
-        }
-        return {};
-    }
-
-private:
-    std::span<const HuffmanTable::Leaf> leaves_;
-    std::array<uint32_t, 17> limits_{};  // codes of up to this length are below, from bit 15 down
-    std::array<int32_t, 17> offsets_{};  // from a code of this length to its leaf
-};
 
 /// Whole symbols of a block with their amplitudes, as many as a look-up takes at once.
 class Run {

@@ -23,11 +23,9 @@ Status push_some(JpegCursor& cursor, const uint8_t* data, size_t n_bytes, size_t
     const Status status = cursor.push(data[at]);
     if (!status) return status;
     ++at;
-    if (!cursor.in_scan()) {
-        at += cursor.accept_contents(data + at, n_bytes - at);
-    } else if (!was_in_scan && FastScan::takes(cursor)) {
+    if (!cursor.in_scan()) at += cursor.accept_contents(data + at, n_bytes - at);
+    if (!was_in_scan && cursor.in_scan() && FastScan::takes(cursor))
         at = FastScan::advance(cursor, data, n_bytes, at);
-    }
     return status;
 }
 

@@ -9,9 +9,18 @@ namespace pycodec_lm::jpeg {
 void HistoryLog::add(uint32_t block, uint64_t coefficients) {
     Node node{std::move(last_), {{block, coefficients}}};
     last_ = std::make_shared<const Node>(std::move(node));
-    ++n_entries_;
+    ++n_added_;
     n_coefficients_ += static_cast<uint64_t>(std::popcount(coefficients));
-    for (uint64_t size = kFanOut; n_entries_ % size == 0; size *= kFanOut) pack();
+    for (uint64_t size = kFanOut; n_added_ % size == 0; size *= kFanOut) pack();
+}
+
+void HistoryLog::append(std::vector<Entry> entries) {
+    if (entries.empty()) return;
+    for (const Entry& entry : entries)
+        n_coefficients_ += static_cast<uint64_t>(std::popcount(entry.coefficients));
+    Node node{std::move(last_), std::move(entries)};
+    last_ = std::make_shared<const Node>(std::move(node));
+    n_added_ = 0;
 }
 
 /// Makes one node of the last ones.

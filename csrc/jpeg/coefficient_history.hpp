@@ -20,12 +20,15 @@ public:
     };
 
     void add(uint32_t block, uint64_t coefficients);
-    bool is_empty() const { return n_entries_ == 0; }
+    /// Many at once.
+    void append(std::vector<Entry> entries);
+    bool is_empty() const { return last_ == nullptr; }
     uint64_t n_coefficients() const { return n_coefficients_; }
     std::vector<Entry> entries() const;
 
 private:
-    // Nodes of 1, 64, 4096... entries, fewer than 64 of a size: the chain stays short.
+    // Nodes of 1, 64, 4096... entries, fewer than 64 of a size, behind each one that was appended:
+    // the chain stays short.
     struct Node {
         std::shared_ptr<const Node> previous;
         std::vector<Entry> entries;
@@ -34,7 +37,7 @@ private:
     void pack();
 
     std::shared_ptr<const Node> last_;
-    uint64_t n_entries_ = 0;
+    uint64_t n_added_ = 0;  // since entries were appended
     uint64_t n_coefficients_ = 0;
 };
 

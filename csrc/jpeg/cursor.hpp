@@ -54,8 +54,9 @@ public:
     // The contract of grammar/cursor.hpp.
     Status push(uint8_t byte);
     bool accept(uint8_t byte);
-    /// accept() for the contents of a table or of text, as far as they are here and in order and
-    /// the grammar is the standard; returns how many bytes it took, often none.
+    /// accept() for the contents of a table or of text, for a scan header or a marker, as far as
+    /// they are here and in order and the grammar is the standard; returns how many bytes it took,
+    /// often none.
     size_t accept_contents(const uint8_t* data, size_t n_bytes);
     ByteSet allowed() const;
     bool is_complete() const { return position_.at == Element::kEnd; }
@@ -245,6 +246,8 @@ private:
     void take_correction_bit(uint32_t bit);
     Status reject_band_symbol(uint8_t symbol) const;
     // header_fast.cpp
+    size_t accept_segment_start(const uint8_t* data, size_t n_bytes);
+    size_t take_scan_header(const uint8_t* data, size_t n_bytes);
     size_t take_quantization_table(const uint8_t* data, size_t n_bytes);
     size_t take_huffman_table(const uint8_t* data, size_t n_bytes);
     // legal.cpp: which values a field may take.

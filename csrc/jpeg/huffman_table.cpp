@@ -146,10 +146,15 @@ void HuffmanTable::find_cheapest_endings() {
         bits_to_finish_[0] = ways[kDcWay].bits;
         cheapest_from_root_[0] = ways[kDcWay].leaf;
     } else {
+        // From the cheapest on most others are ruled out by their own bits.
+        std::sort(ways.begin(), ways.end(), [](const Way& a, const Way& b) {
+            return a.bits < b.bits;
+        });
         for (int k = kBlockSize - 1; k >= 1; --k) {
             for (const Way& way : ways) {
-                if (way.bits == kNever || !is_legal(way.symbol, k)) continue;
                 uint32_t& best = bits_to_finish_[static_cast<size_t>(k)];
+                if (way.bits > best || way.bits == kNever) break;
+                if (!is_legal(way.symbol, k)) continue;
                 uint16_t& leaf = cheapest_from_root_[static_cast<size_t>(k)];
                 const uint32_t bits =
                     way.bits +

@@ -97,6 +97,16 @@ public:
         buffer_ <<= n_bits;
         n_bits_ -= static_cast<int>(n_bits);
     }
+    /// skip() for any number of bits.
+    void skip_far(uint64_t n_bits) {
+        if (n_bits <= static_cast<uint64_t>(n_bits_)) return skip(static_cast<unsigned>(n_bits));
+        const uint64_t position = position_bits() + n_bits;
+        next_ = begin_ + position / 8;
+        buffer_ = 0;
+        n_bits_ = 0;
+        refill();
+        skip(static_cast<unsigned>(position % 8));
+    }
     /// False only where the bits before `end` have all been taken; it may be true for a few words
     /// more.
     bool is_near(const uint8_t* end) const { return next_ <= end + kWordBytes; }

@@ -135,7 +135,7 @@ uint16_t JpegCursor::legal_runs() const {
     constexpr uint16_t kAll = 0x7FFF;
     constexpr uint32_t kMaxRun = 0x7FFF;
     if (least_run == 1 || p.interval_left_mcus >= uint64_t{kMaxRun} + least_run) {
-        const int width = std::bit_width(p.interval_left_mcus);
+        const auto width = static_cast<int>(std::bit_width(p.interval_left_mcus));
         return width >= 15 ? kAll : static_cast<uint16_t>((1u << width) - 1);
     }
     unsigned runs = 0;

@@ -1,141 +1,39 @@
 #include "jpeg/scan_fast.hpp"
 
-#include <algorithm>
-
+#include "jpeg/band_fast.hpp"
+#include "jpeg/dc_fast.hpp"
 #include "jpeg/markers.hpp"
+#include "jpeg/sequential_fast.hpp"
 
 namespace pycodec_lm::jpeg {
-
 namespace {
 
-/// a where all bits of the mask are 1, b where none is. Compilers make a branch of ?: here.
-template <class T>
-const T* choose(uint64_t mask, const T* a, const T* b) {
-    const auto a_bits = reinterpret_cast<uintptr_t>(a);
-    const auto b_bits = reinterpret_cast<uintptr_t>(b);
-    return reinterpret_cast<const T*>(b_bits ^ ((a_bits ^ b_bits) & mask));
+std::unique_ptr<FastIntervals> intervals_of(const ScanPlan& plan) {
+    switch (plan.kind()) {
+        case ScanKind::kSequential:
+            return std::make_unique<FastSequential>(plan);
+        case ScanKind::kDcFirst:
+            return std::make_unique<FastDcFirst>(plan);
+        case ScanKind::kDcRefinement:
+            return std::make_unique<FastDcRefinement>(plan);
+        default:
+            return std::make_unique<FastBand>(plan);
+    }
 }
 
 }  // namespace
 
-FastScan::FastScan(const ScanPlan& plan)
-    : plan_(plan),
-      mcus_in_group_(
-          static_cast<uint32_t>(kBlocksInGroup) / static_cast<uint32_t>(plan.n_blocks())
-      ) {
-    for (int i = 0; i < plan.n_components(); ++i) {
-        const ScanComponent& component = plan.component(i);
-        lookups_[static_cast<size_t>(i)] = BlockLookup::shared(component.dc, component.ac);
-    }
-    for (size_t block = 0; block < kBlocksInGroup; ++block)
-        next_runs_[block] = {&lookup_of(block + 1).from_start(), &lookup_of(block).after_dc()};
-}
-
-const BlockLookup& FastScan::lookup_of(size_t block_in_group) const {
-    const int block = static_cast<int>(block_in_group) % plan_.n_blocks();
-    return *lookups_[static_cast<size_t>(plan_.component_of_block(block))];
-}
-
-/// Some blocks; false where one is not in order, but for the range of DC coefficients.
-///
-/// The end of a block is no branch, since nothing foretells it: the look-up of what comes next is
-/// chosen instead.
-bool FastScan::take_blocks(BitReader& reader, size_t n_blocks) {
-    constexpr int kRunsInRefill = BitReader::kRefilledBits / BlockLookup::kMaxRunBits;
-    static_assert(kRunsInRefill * BlockLookup::kMaxRunBits <= BitReader::kRefilledBits);
-    // Each run may refill twice.
-    static_assert((2 * kRunsInRefill + 3) * BitReader::kWordBytes <= IntervalBytes::kMarginBytes);
-    BitReader bits = reader;  // by value, or it would live in memory
-    const uint8_t* const end = interval_.data_end();
-    size_t block = 0;
-    uint64_t is_start = ~uint64_t{0};  // all bits 1 at the start of a block, else 0
-    uint64_t n_coefficients = 0;
-    const BlockLookup::Runs* runs = &lookup_of(0).from_start();
-    while (bits.is_near(end)) {
-        bits.refill();
-        for (int i = 0; i < kRunsInRefill; ++i) {
-            // Good for a run at least; the bits behind may be missing.
-            uint32_t& head = heads_[block][is_start & 1];
-            head = bits.peek(32);
-            Run run = (*runs)[bits.peek(BlockLookup::kIndexBits)];
-            if (n_coefficients + run.n_coefficients() > Run::kMaxCoefficients) {
-                bits.refill();
-                head = bits.peek(32);
-                const BlockLookup& lookup = lookup_of(block);
-                run = is_start ? lookup.find_dc(head)
-                               : lookup.find_ac(head, static_cast<unsigned>(n_coefficients));
-                if (run.n_bits() == 0) return false;
-                bits.skip(run.n_bits());
-                bits.refill();
-            } else {
-                bits.skip(run.n_bits());
-            }
-            is_start = run.end_mask();
-            n_coefficients = (n_coefficients + run.n_coefficients()) & ~is_start;
-            runs = choose(is_start, next_runs_[block].if_ended, next_runs_[block].if_not);
-            block -= is_start;
-            if (block == n_blocks) {
-                reader = bits;
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/// T.81 F.1.2.1: the DC coefficients of the blocks that were taken last; false where one is out of
-/// range.
-bool FastScan::add_differences(uint32_t n_mcus, Predictors& predictors) const {
-    const SampleLimits limits = plan_.limits();
-    const auto blocks_in_mcu = static_cast<size_t>(plan_.n_blocks());
-    const size_t n_blocks = n_mcus * blocks_in_mcu;
-    bool is_in_range = true;
-    // One component at a time, so that its predictor stays in a register.
-    size_t first_block = 0;
-    for (int i = 0; i < plan_.n_components(); ++i) {
-        const ScanComponent& component = plan_.component(i);
-        const BlockLookup& lookup = *lookups_[static_cast<size_t>(i)];
-        const size_t n = size_t{component.horizontal_blocks} * component.vertical_blocks;
-        int32_t predictor = predictors[static_cast<size_t>(i)];
-        for (size_t mcu = first_block; mcu < n_blocks; mcu += blocks_in_mcu) {
-            for (size_t block = mcu; block < mcu + n; ++block) {
-                predictor += lookup.difference(heads_[block][1]);
-                is_in_range &= (predictor >= limits.min_dc) & (predictor <= limits.max_dc);
-            }
-        }
-        predictors[static_cast<size_t>(i)] = predictor;
-        first_block += n;
-    }
-    return is_in_range;
-}
-
-bool FastScan::check_interval(uint32_t n_mcus) {
-    BitReader bits(interval_.data());
-    Predictors predictors{};
-    place_ = {};
-    uint64_t bit = 0;
-    for (uint32_t mcu = 0; mcu < n_mcus;) {
-        const Place start{mcu, bit, predictors};
-        const uint32_t n = std::min(mcus_in_group_, n_mcus - mcu);
-        if (!take_blocks(bits, size_t{n} * static_cast<size_t>(plan_.n_blocks()))) return false;
-        if (!add_differences(n, predictors)) return false;
-        bit = bits.position_bits();
-        if (bit > interval_.n_bits()) return false;
-        // A cursor is left behind the byte of a place, which must be in order to its last bit.
-        if (bit >= start.bit + 8) place_ = start;
-        mcu += n;
-    }
-    return interval_.may_end_at(bit);
-}
+FastScan::FastScan(const ScanPlan& plan) : intervals_(intervals_of(plan)) {}
 
 /// Puts a cursor that stands at the start of the interval behind the byte of a place.
-size_t FastScan::leave_at(JpegCursor& cursor, const Place& place) const {
+size_t FastScan::leave_at(JpegCursor& cursor, const IntervalPlace& place) {
     JpegCursor::Position& p = cursor.position_;
     const auto index = static_cast<size_t>(place.bit / 8);
     const int n_taken = static_cast<int>(place.bit % 8);
     p.mcu += place.n_mcus;
     p.interval_left_mcus -= place.n_mcus;
     p.predictors = place.predictors;
+    if (p.in_band) cursor.begin_band_block();
     const size_t offset = interval_.offset_of(index);
     p.offset = offset;
     p.bit = static_cast<uint8_t>(n_taken);
@@ -147,21 +45,31 @@ size_t FastScan::leave_at(JpegCursor& cursor, const Place& place) const {
 
 size_t FastScan::advance(JpegCursor& cursor, const uint8_t* data, size_t n_bytes, size_t offset) {
     const std::shared_ptr<const Header> header = cursor.header_;
-    FastScan scan(*header->scan);
+    const ScanPlan& plan = *header->scan;
+    FastScan scan(plan);
+    FastIntervals& intervals = *scan.intervals_;
     JpegCursor::Position& p = cursor.position_;
     while (true) {
         scan.interval_.read(data, n_bytes, offset);
         const uint32_t n_mcus = p.interval_left_mcus;
-        if (!scan.check_interval(n_mcus)) {
-            return scan.place_.n_mcus > 0 ? scan.leave_at(cursor, scan.place_) : offset;
+        if (!intervals.check(scan.interval_, p.mcu, n_mcus)) {
+            const IntervalPlace& place = intervals.place();
+            p.history_log.append(intervals.take_history());
+            return place.n_mcus > 0 ? scan.leave_at(cursor, place) : offset;
         }
         offset = scan.interval_.end();
         p.mcu += n_mcus;
+        p.interval_left_mcus = 0;
+        p.k = 0;
         p.offset = offset;
+        if (p.mcu == plan.n_mcus()) p.history_log.append(intervals.take_history());
         cursor.end_interval();
         if (!p.restart_due) return offset;
         // RSTm without fill bytes; anything else is the cursor's.
-        if (data[offset + 1] != marker::kRst0 + p.restart_number) return offset;
+        if (data[offset + 1] != marker::kRst0 + p.restart_number) {
+            p.history_log.append(intervals.take_history());
+            return offset;
+        }
         cursor.expect(Element::kMarker);
         cursor.take(data[offset + 1]);
         offset += 2;

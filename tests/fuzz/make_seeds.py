@@ -21,7 +21,8 @@ def seed_files(n: int, seed: int = 0) -> list[bytes]:
     """n valid files that are not long, each followed by a broken one."""
     files: list[bytes] = []
     while len(files) < 2 * n:
-        data = write_random_file(seed).data
+        # One of three is progressive.
+        data = write_random_file(seed, process="progressive" if seed % 3 == 0 else None).data
         seed += 1
         if len(data) > MAX_BYTES:
             continue

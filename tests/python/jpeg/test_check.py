@@ -2,7 +2,8 @@
 
 import io
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -191,11 +192,11 @@ def test_the_message_says_what_happened_and_where() -> None:
     )
 
 
-def _mutants(data: bytes, n: int, seed: int) -> Iterator[bytes]:
+def _mutants(data: bytes, n: int, seed: int, first: int = 0) -> Iterator[bytes]:
     rng = random.Random(seed)
     for _ in range(n):
         mutant = bytearray(data)
-        at = rng.randrange(len(mutant))
+        at = rng.randrange(first, len(mutant))
         match rng.randrange(5):
             case 0:
                 mutant[at] ^= 1 << rng.randrange(8)
@@ -254,6 +255,73 @@ def test_fast_path_and_slow_twin_agree_about_progressive_files() -> None:
             assert fast == _core.check_jpeg(mutant, by_push=True)
             codes.add(fast[0].code)
     assert len(codes) > 20
+
+
+def _agreed_codes(mutants: Iterable[bytes]) -> set[str]:
+    codes = set()
+    for mutant in mutants:
+        fast = _core.check_jpeg(mutant)
+        assert fast == _core.check_jpeg(mutant, by_push=True)
+        codes.add(fast[0].code)
+    return codes
+
+
+@pytest.mark.parametrize("restarts", [0, 1, 3])
+def test_fast_path_and_slow_twin_agree_about_progressive_encodings(restarts: int) -> None:
+    codes = set()
+    for seed, (mode, quality) in enumerate([("RGB", 25), ("RGB", 95), ("L", 70), ("CMYK", 40)]):
+        data = _encode(
+            seed, mode=mode, quality=quality, progressive=True, restart_marker_blocks=restarts
+        )
+        codes |= _agreed_codes([data, *_mutants(data, 150, seed=restarts)])
+    assert len(codes) > 8
+
+
+def _scans(data: bytes) -> list[int]:
+    """Where the scan headers of a file that Pillow wrote begin."""
+    return [found.start() for found in re.finditer(b"\xff\xda", data)]
+
+
+def test_fast_path_and_slow_twin_agree_about_every_scan_header() -> None:
+    data = _encode(5, size=(16, 9), quality=60, progressive=True)
+    codes = set()
+    for scan in _scans(data):
+        for at in range(scan + 2, scan + 4 + data[scan + 3]):
+            values = {*range(16), *(data[at] ^ 1 << bit for bit in range(8)), 64, 255}
+            codes |= _agreed_codes(data[:at] + bytes((v,)) + data[at + 1 :] for v in values)
+    assert len(codes) > 10
+
+
+def test_fast_path_and_slow_twin_agree_wherever_a_progressive_file_is_cut() -> None:
+    data = _encode(6, size=(40, 30), quality=80, progressive=True, restart_marker_blocks=4)
+    assert _agreed_codes(data[:n] for n in range(len(data))) == {"truncated"}
+    ended_early = _agreed_codes(data[:n] + EOI for n in range(len(data)))
+    assert len(ended_early) > 5
+
+
+def test_refinements_build_on_scans_that_both_twins_read() -> None:
+    """A fill byte before RSTm is the cursor's: it goes on where the fast path has stopped."""
+    noise = np.random.default_rng(7).normal(128, 60, (60, 90)).clip(0, 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "JPEG", quality=85, progressive=True, restart_marker_blocks=3)
+    data = out.getvalue()
+    scans = _scans(data)
+    assert len(scans) == 6
+    filled = bytearray(data)
+    for scan in reversed(scans[1:]):
+        at = filled.index(b"\xff\xd4", scan)
+        filled[at:at] = b"\xff"
+    for whole in (data, bytes(filled)):
+        last = _scans(whole)[-1]
+        codes = _agreed_codes([whole, *_mutants(whole, 300, seed=1, first=last)])
+        assert {"ok", "refinement_run", "padding_bit"} <= codes
+
+
+def test_end_of_band_runs_reach_the_end_of_a_large_picture() -> None:
+    flat = io.BytesIO()
+    Image.new("RGB", (3000, 2000), (200, 90, 20)).save(flat, "JPEG", quality=50, progressive=True)
+    data = flat.getvalue()
+    assert "ok" in _agreed_codes([data, *_mutants(data, 60, seed=2)])
 
 
 @pytest.mark.parametrize(
