@@ -30,6 +30,7 @@ from .peers import (
     measure_peer_apply,
     measure_peer_batch,
     measure_peer_forks,
+    token_kinds,
 )
 
 __all__ = ["APPLY_SHAPE", "FORK_TOKENS", "MaskResults", "measure_all", "n_steps"]
@@ -121,7 +122,8 @@ def _measure_peers(
     for name in peers:
         results.forks.append(measure_peer_forks(name, results.floor_ns, FORK_TOKENS))
         for vocab_size in vocab_sizes:
-            results.peers.append(measure_peer(name, vocab_size))
+            for tokens in token_kinds(vocab_size):
+                results.peers.append(measure_peer(name, vocab_size, tokens))
             if name == "xgrammar":
                 results.batches.append(measure_peer_batch(vocab_size, n_rows, results.floor_ns))
             on_step("peers")

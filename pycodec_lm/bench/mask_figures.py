@@ -89,7 +89,7 @@ def _add_masks(report: Report, results: MaskResults) -> None:
     )
     report.add_table(
         "The cache of masks (CompiledGrammar.stats()): hits along files not seen before",
-        [*columns, "files before", "hit rate", "masks kept", "MB", "thrown out", "trie nodes"],
+        [*columns, "files before", "hit rate", "masks kept", "MiB", "thrown out", "trie nodes"],
         [
             [
                 row.grammar,
@@ -98,7 +98,7 @@ def _add_masks(report: Report, results: MaskResults) -> None:
                 str(row.n_warm_up),
                 f"{100 * row.hit_rate:.2f} %",
                 f"{row.stats['cache_entries']:,}",
-                f"{row.stats['cache_bytes'] / 1e6:.1f}",
+                f"{row.stats['cache_bytes'] / 2**20:.1f}",
                 f"{row.stats['cache_evictions']:,}",
                 f"{row.stats['trie_nodes']:,}",
             ]
@@ -141,11 +141,12 @@ def _add_peers(report: Report, results: MaskResults) -> None:
         return
     report.add_table(
         "Others: a fill along JSON documents",
-        ["engine", "V", "calls", "fill p50", "p90", "p99", "true token forbidden"],
+        ["engine", "V", "tokens of", "calls", "fill p50", "p90", "p99", "true token forbidden"],
         [
             [
                 f"{peer.name} {peer.version}",
                 str(peer.vocab_size),
+                peer.tokens,
                 str(peer.fill.n),
                 *_p50_p90_p99(peer.fill),
                 str(peer.n_wrong),

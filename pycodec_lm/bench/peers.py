@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ __all__ = [
     "measure_peer_apply",
     "measure_peer_batch",
     "measure_peer_forks",
+    "token_kinds",
 ]
 
 _N_WARM_UP = 20
@@ -49,6 +51,10 @@ _N_TRAIN = 340
 _N_TRAIN_LARGE = 20_000
 _LARGE = 2048
 _FORK_VOCAB_SIZE = 1024
+# Tokens of language models keep to a word or to punctuation; those of pictures know no such bounds.
+# Tokens that span values cost XGrammar many times as much, so both kinds are shown.
+_TOKENS = ("words", "any bytes")
+_PIECES = re.compile(rb" ?[A-Za-z_]+|[0-9]+|[^A-Za-z_0-9 ]+")
 _SCHEMA = {
     "type": "object",
     "properties": {
@@ -90,19 +96,25 @@ class PeerTimes:
     name: str
     version: str
     vocab_size: int
+    tokens: str  # of what kind
     fill: Spread
     # Steps in which the mask forbids the token that the document goes on with, though the engine
     # accepts it: XGrammar 0.2.8 does so for tokens that span several JSON values.
     n_wrong: int
 
 
-def measure_peer(name: str, vocab_size: int) -> PeerTimes:
-    """Times a peer.
+def token_kinds(vocab_size: int) -> tuple[str, ...]:
+    """The kinds of tokens to measure with: only one where learning the other takes a minute."""
+    return _TOKENS if vocab_size <= _LARGE else _TOKENS[:1]
+
+
+def measure_peer(name: str, vocab_size: int, tokens: str) -> PeerTimes:
+    """Times a peer, with tokens of a kind.
 
     Raises:
         CodecLMError: it refuses the token that a valid document goes on with.
     """
-    tokenizer = _tokenizer(vocab_size)
+    tokenizer = _tokenizer(vocab_size, tokens)
     peer = PEERS[name](tokenizer)
     floor = timer_floor_ns()
     encoded = tokenizer.encode_batch(_documents(_N_WARM_UP + _N_MEASURED))
@@ -114,7 +126,7 @@ def measure_peer(name: str, vocab_size: int) -> PeerTimes:
             times += spent
             n_wrong += n
     spread = Spread.of(times, floor=floor, scale=1e-3)
-    return PeerTimes(name, version(name), tokenizer.vocab_size, spread, n_wrong)
+    return PeerTimes(name, version(name), vocab_size, tokens, spread, n_wrong)
 
 
 def measure_peer_batch(vocab_size: int, n_rows: int, floor_ns: float) -> BatchTimes:
@@ -305,10 +317,13 @@ PEERS: dict[str, Callable[[ByteTokenizer], _Xgrammar | _Llguidance]] = {
 
 
 @functools.cache
-def _tokenizer(vocab_size: int) -> ByteTokenizer:
+def _tokenizer(vocab_size: int, tokens: str = "words") -> ByteTokenizer:
     """Learned from other documents than are measured."""
     n_train = _N_TRAIN_LARGE if vocab_size > _LARGE else _N_TRAIN
-    return train_tokenizer(_documents(n_train, seed=2), vocab_size)
+    documents = _documents(n_train, seed=2)
+    if tokens == "words":
+        documents = [piece for document in documents for piece in _PIECES.findall(document)]
+    return train_tokenizer(documents, vocab_size)
 
 
 def _documents(n: int, seed: int = 0) -> list[bytes]:

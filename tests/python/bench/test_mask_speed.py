@@ -17,6 +17,14 @@ from pycodec_lm.bench.mask_speed import measure_masks
 from pycodec_lm.bench.mask_streams import FORMS, Encoded, FileCounts, encode, streams_of
 from pycodec_lm.bench.matcher_memory import allocated_bytes
 from pycodec_lm.bench.matcher_speed import measure_batch, measure_forks, time_apply, time_batch
+from pycodec_lm.bench.peers import (
+    PEERS,
+    measure_peer,
+    measure_peer_apply,
+    measure_peer_batch,
+    measure_peer_forks,
+    token_kinds,
+)
 from pycodec_lm.cli.main import main
 from pycodec_lm.errors import CodecLMError, UsageError
 
@@ -188,3 +196,17 @@ def test_the_command_writes_the_report(
     assert page.read_text().startswith("# Masks: microseconds a Python call\n")
     assert main([*command, "--rows", "0"]) == 2
     assert "must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_peers_are_timed_on_documents(name: str) -> None:
+    pytest.importorskip(name)
+    for tokens in token_kinds(300):
+        times = measure_peer(name, 300, tokens)
+        assert (times.name, times.vocab_size, times.tokens) == (name, 300, tokens)
+        assert times.fill.n > 1000
+    assert [*measure_peer_forks(name, 0, (10, 20)).by_tokens] == [10, 20]
+    if name == "xgrammar":
+        batch = measure_peer_batch(300, 4, 0)
+        assert [*batch.by_threads] == [1, 2]
+        assert measure_peer_apply(0, (2, 64)).by_allowed.keys() == {0.01, 0.5, 0.99}
