@@ -1,7 +1,7 @@
 """The door to everything that runs on tensors: picks the implementation, does no math itself.
 
 Importing this module loads neither torch nor triton. The operators are registered with torch, as
-`torch.ops.pycodec_lm.*`: now, if torch is there already, or when a tensor first comes in.
+`torch.ops.pycodec_lm.*`: now, if torch is there already, or when a tensor first needs them.
 """
 
 from __future__ import annotations
@@ -49,16 +49,27 @@ def apply_token_bitmask_inplace(
     >>> np.flatnonzero(np.isfinite(logits)).tolist()
     [0, 2]
     """
-    if not _is_tensor(logits):
-        from . import _core
+    from . import _core
 
-        rows = None if indices is None else [int(row) for row in indices]
-        _core.apply_token_bitmask_inplace(logits, bitmask, rows)
+    if not _is_tensor(logits):
+        _core.apply_token_bitmask_inplace(
+            logits, bitmask, None if indices is None else [int(row) for row in indices]
+        )
         return
     import torch
 
+    arguments = _bitmask_arguments(logits, bitmask, indices)
+    logits_BV, bits_BW, rows = arguments  # noqa: N806
+    if _is_plain(logits) and _has_dense_rows(logits_BV, bits_BW):
+        # The same without the operator, in a tenth of its time.
+        _core.apply_token_bitmask_inplace(
+            logits_BV, bits_BW, None if rows is None else rows.tolist()
+        )
+        if not logits_BV.is_inference():
+            torch.autograd.graph.increment_version(logits_BV)  # as every change in place
+        return
     _register()
-    torch.ops.pycodec_lm.apply_token_bitmask_(*_bitmask_arguments(logits, bitmask, indices))
+    torch.ops.pycodec_lm.apply_token_bitmask_(*arguments)
 
 
 def apply_token_bitmask(
@@ -181,6 +192,23 @@ def _bitmask_arguments(
             raise UsageError(f"indices {[*indices]} for logits of {n_rows} rows")
         rows = torch.tensor([*indices], dtype=torch.int64, device=logits.device)
     return logits_BV, bits_BW.to(logits.device, non_blocking=True), rows
+
+
+def _is_plain(logits: Any) -> bool:
+    """A tensor of numbers in memory that nobody traces or differentiates."""
+    import torch
+
+    return (
+        type(logits) is torch.Tensor
+        and logits.is_cpu
+        and logits.dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+        and not logits.requires_grad
+        and not torch.compiler.is_compiling()
+    )
+
+
+def _has_dense_rows(*matrices: Tensor) -> bool:
+    return all(m.stride(1) == 1 and m.stride(0) >= m.shape[1] for m in matrices)
 
 
 def _is_tensor(value: object) -> bool:

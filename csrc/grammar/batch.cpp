@@ -2,12 +2,12 @@
 
 #include <unordered_map>
 
-#include "grammar/thread_pool.hpp"
 #include "grammar/usage_error.hpp"
 
 namespace pycodec_lm {
 
-BatchMatcher::BatchMatcher(std::vector<std::shared_ptr<Matcher>> rows) : rows_(std::move(rows)) {
+BatchMatcher::BatchMatcher(std::vector<std::shared_ptr<Matcher>> rows, size_t max_threads)
+    : rows_(std::move(rows)), max_threads_(max_threads) {
     std::unordered_map<const Matcher*, size_t> row_of;
     for (size_t row = 0; row < rows_.size(); ++row) {
         const auto [earlier, is_new] = row_of.emplace(rows_[row].get(), row);
@@ -60,9 +60,10 @@ std::vector<bool> BatchMatcher::fill_masks(std::span<const MaskWords> masks) {
         }
     }
     std::vector<uint8_t> slow_forbids(slow_rows.size());  // bytes: threads write neighbours
-    parallel_for(slow_rows.size(), [&](size_t i) {
+    const auto fill_slowly = [&](size_t i) {
         slow_forbids[i] = rows_[slow_rows[i]]->fill_mask(masks[slow_rows[i]]) ? 1 : 0;
-    });
+    };
+    parallel_for(slow_rows.size(), fill_slowly, max_threads_);
     for (size_t i = 0; i < slow_rows.size(); ++i) forbids[slow_rows[i]] = slow_forbids[i] != 0;
     return forbids;
 }

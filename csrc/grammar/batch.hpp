@@ -7,13 +7,17 @@
 #include <vector>
 
 #include "grammar/matcher.hpp"
+#include "grammar/thread_pool.hpp"
 
 namespace pycodec_lm {
 
 class BatchMatcher {
 public:
-    /// Throws UsageError where a matcher comes twice, or where vocabularies differ in size.
-    explicit BatchMatcher(std::vector<std::shared_ptr<Matcher>> rows);
+    /// Throws UsageError where a matcher comes twice, or where vocabularies differ in size. Masks
+    /// are filled by `max_threads` threads at most, the caller's included.
+    explicit BatchMatcher(
+        std::vector<std::shared_ptr<Matcher>> rows, size_t max_threads = kAllThreads
+    );
 
     size_t n_rows() const { return rows_.size(); }
     const std::vector<std::shared_ptr<Matcher>>& rows() const { return rows_; }
@@ -32,6 +36,7 @@ private:
     void check_count(size_t n, const char* what) const;
 
     std::vector<std::shared_ptr<Matcher>> rows_;
+    size_t max_threads_;
 };
 
 }  // namespace pycodec_lm

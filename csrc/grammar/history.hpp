@@ -16,9 +16,11 @@ template <class Cursor>
 class History {
 public:
     /// Tokens between two kept cursors: enough that both take 40 bytes a token at most.
-    static constexpr size_t kChunkTokens = (sizeof(Cursor) + 64) / 36 + 1;
+    static constexpr size_t kChunkTokens = (sizeof(Cursor) + 104) / 36 + 1;
 
-    explicit History(const Cursor& start) : tail_{.start = start} {}
+    /// The start may be shared with whoever else keeps it.
+    explicit History(std::shared_ptr<const Cursor> start) : tail_{.start = std::move(start)} {}
+    explicit History(const Cursor& start) : History(std::make_shared<const Cursor>(start)) {}
 
     uint64_t n_tokens() const { return n_before_tail_ + tail_.n_tokens; }
 
@@ -32,7 +34,7 @@ public:
     /// bytes have been accepted that are no token.
     void restart_at(const Cursor& cursor) {
         if (tail_.n_tokens == 0) {
-            tail_.start = cursor;
+            tail_.start = std::make_shared<const Cursor>(cursor);
         } else {
             seal(cursor);
         }
@@ -49,14 +51,14 @@ public:
             previous_ = std::shared_ptr(previous_->previous);
         }
         tail_.n_tokens = static_cast<uint32_t>(tail_.n_tokens - n);
-        Cursor cursor = tail_.start;
+        Cursor cursor = *tail_.start;
         for (uint32_t i = 0; i < tail_.n_tokens; ++i) replay(cursor, tail_.tokens[i]);
         return cursor;
     }
 
 private:
     struct Chunk {
-        Cursor start;
+        std::shared_ptr<const Cursor> start;  // of its own, so that forks need no copy
         uint32_t n_tokens = 0;
         std::array<TokenId, kChunkTokens> tokens{};
     };
@@ -77,7 +79,7 @@ private:
     void seal(const Cursor& after) {
         n_before_tail_ += tail_.n_tokens;
         previous_ = std::make_shared<Link>(tail_, std::move(previous_));
-        tail_.start = after;
+        tail_.start = std::make_shared<const Cursor>(after);
         tail_.n_tokens = 0;
     }
 

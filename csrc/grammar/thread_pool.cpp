@@ -122,15 +122,15 @@ ThreadPool& pool() {
 
 }  // namespace
 
-void parallel_for(size_t n, const std::function<void(size_t)>& work) {
-    if (n <= 1) {
-        if (n == 1) work(0);
+void parallel_for(size_t n, const std::function<void(size_t)>& work, size_t max_threads) {
+    if (n <= 1 || max_threads <= 1) {
+        for (size_t i = 0; i < n; ++i) work(i);
         return;
     }
     ThreadPool& threads = pool();
     // Shared: a thread that comes late still looks at the job, when the caller is long gone.
     const auto job = std::make_shared<Job>(n, work);
-    threads.post(job, std::min(n - 1, threads.n_threads()));
+    threads.post(job, std::min({n - 1, max_threads - 1, threads.n_threads()}));
     job->help();
     job->wait();
 }

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from .check_speed import CheckTimes
 from .coverage import PROCESSES
 from .decoders import decoder_versions
-from .mask_speed import MaskTimes
 from .measure import Report
-from .peers import PeerTimes
 from .survival import Survival
 from .walks import KINDS, WalkReport
 
-__all__ = ["check_report", "mask_report", "survival_report", "walk_report"]
+__all__ = ["check_report", "survival_report", "walk_report"]
 
 # How many walks each value of the scope should be reached by, of 2,000.
 _LEAST_OF_2000 = 20
@@ -117,56 +115,6 @@ def check_report(measured: Sequence[CheckTimes], command: str) -> Report:
     report.data = {
         times.coding: {name: vars(spread) for name, spread in times.readers.items()}
         for times in measured
-    }
-    return report
-
-
-def mask_report(
-    rows: Sequence[MaskTimes],
-    peers: Sequence[PeerTimes],
-    floor_ns: float,
-    command: str,
-) -> Report:
-    """Masks along files, and other engines along JSON."""
-    report = Report("Masks: microseconds a Python call", command)
-    report.notes.append(
-        f"wall time of one thread after a warm-up, less the timer's floor of {floor_ns:.0f} ns; the"
-        " bit of the true token was looked at in every step"
-    )
-    report.add_table(
-        "fill_next_token_bitmask and accept_token along files",
-        ["grammar", "V", "max_tokens", "calls", "fill p50", "p90", "p99", "accept p50", "p99"],
-        [
-            [
-                row.grammar,
-                str(row.vocab_size),
-                str(row.max_tokens or "none"),
-                str(row.fill.n),
-                *(f"{value:.2f}" for value in (row.fill.median, row.fill.p90, row.fill.p99)),
-                *(f"{value:.2f}" for value in (row.accept.median, row.accept.p99)),
-            ]
-            for row in rows
-        ],
-    )
-    if peers:
-        report.add_table(
-            "Others, along JSON documents with a schema (they cannot write binary files)",
-            ["engine", "V", "calls", "fill p50", "p90", "p99", "true token forbidden"],
-            [
-                [
-                    f"{peer.name} {peer.version}",
-                    str(peer.vocab_size),
-                    str(peer.fill.n),
-                    *(f"{value:.2f}" for value in (peer.fill.median, peer.fill.p90, peer.fill.p99)),
-                    str(peer.n_wrong),
-                ]
-                for peer in peers
-            ],
-        )
-    report.data = {
-        "timer_floor_ns": floor_ns,
-        "rows": [{**vars(row), "fill": vars(row.fill), "accept": vars(row.accept)} for row in rows],
-        "peers": [{**vars(peer), "fill": vars(peer.fill)} for peer in peers],
     }
     return report
 

@@ -1,25 +1,24 @@
-"""How long a mask takes along real files, per Python call."""
+"""How long a mask takes along real files, per Python call and inside C++."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from .._core import (
     CompiledGrammar,
     GrammarMatcher,
     allocate_token_bitmask,
     compile_grammar,
-    transcode,
+    time_steps,
 )
-from ..errors import CodecLMError, UsageError
-from ..grammar import JpegGrammar
-from ..tokenizer import ByteTokenizer
+from ..errors import CodecLMError
+from .mask_streams import Encoded
 from .mask_walk import prompt_of
-from .measure import Spread, timer_floor_ns
-from .vocabularies import train_tokenizer
+from .measure import Spread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,133 +26,120 @@ if TYPE_CHECKING:
 
 __all__ = ["MaskTimes", "measure_masks"]
 
-BYTES_ONLY = 259  # the tokens of a ByteTokenizer without merges
+# Files that are walked again, with a tensor and inside C++: for medians, their masks being known.
+_MAX_AGAIN = 5
 
 
 @dataclass(frozen=True)
 class MaskTimes:
-    """What one grammar, vocabulary and budget gave, in microseconds a call."""
+    """What one grammar, vocabulary and budget gave, in microseconds."""
 
     grammar: str
     vocab_size: int
     max_tokens: int | None
-    fill: Spread
+    n_warm_up: int
+    fill: Spread  # a Python call with a numpy bitmask, along files not seen before
+    tensor: Spread | None  # the same with a torch tensor, along files walked before
+    inside: Spread  # C++ alone, along files walked before
     accept: Spread
+    cold: Spread  # fill, along the first file of all
+    hit_rate: float  # of the cache, along files not seen before
     stats: dict[str, int]
 
 
-@dataclass
-class _Streams:
-    """Pictures in the form of a grammar: some to learn from, others to time."""
-
-    name: str
-    grammar: JpegGrammar
-    train: list[bytes] = field(default_factory=list)
-    warm_up: list[bytes] = field(default_factory=list)
-    measured: list[bytes] = field(default_factory=list)
-
-
 def measure_masks(
-    files: Sequence[bytes],
-    vocab_sizes: Sequence[int],
-    *,
-    n_warm_up: int = 60,
-    n_measured: int = 20,
-    on_row: Callable[[], object] = lambda: None,
-) -> Iterator[MaskTimes]:
-    """Times fill_next_token_bitmask and accept_token along files after a warm-up.
+    encoded: Encoded, *, has_budget: bool, floor_ns: float
+) -> tuple[MaskTimes, CompiledGrammar]:
+    """Times fill_next_token_bitmask and accept_token along files, after a walk along others.
 
-    Vocabularies are learned from, and caches warmed with, other files than are timed. The bit of
-    the token that the file goes on with is looked at in every step.
+    The bit of the token that the file goes on with is looked at in every step.
 
     Args:
-        files: valid JPEG files of one size and subsampling.
-        vocab_sizes: BYTES_ONLY for no merges.
-        n_warm_up: files that fill the caches.
-        n_measured: files that are timed.
-        on_row: called after each row.
+        encoded: what to walk along.
+        has_budget: with max_tokens, room for half as much again as the longest file takes.
+        floor_ns: what taking the time takes.
+
+    Returns:
+        The times, and the compiled grammar with its caches.
 
     Raises:
-        UsageError: there are too few files, or they are of several sizes.
         CodecLMError: a mask forbids what a valid file goes on with; nothing is reported then.
     """
-    if len(files) <= n_warm_up + n_measured:
-        raise UsageError(
-            f"{len(files)} files are not enough to warm up with {n_warm_up}, to time {n_measured}"
-            " and to learn vocabularies from others"
-        )
-    floor = timer_floor_ns()
-    for form in _forms(files):
-        streams = _in_form(form, files, n_warm_up, n_measured)
-        for vocab_size in vocab_sizes:
-            tokenizer = train_tokenizer(streams.train, vocab_size)
-            for has_budget in (False, True):
-                yield _measure(streams, tokenizer, has_budget, floor)
-                on_row()
-
-
-def _forms(files: Sequence[bytes]) -> list[_Streams]:
-    return [
-        _Streams("JpegGrammar(portable=False)", JpegGrammar(portable=False)),
-        _Streams("JpegGrammar.like(file)", JpegGrammar.like(files[0])),
-        _Streams("JpegGrammar.jpeg_lm()", JpegGrammar.jpeg_lm()),
-    ]
-
-
-def _in_form(
-    streams: _Streams, files: Sequence[bytes], n_warm_up: int, n_measured: int
-) -> _Streams:
-    """The files as streams of the grammar, without what it pins."""
-    header = streams.grammar.header
-    if header:
-        try:
-            files = [transcode(data, streams.grammar)[len(header) :] for data in files]
-        except UsageError as error:
-            raise UsageError(f"the files do not fit {streams.name}: {error}") from error
-    streams.measured = [*files[:n_measured]]
-    streams.warm_up = [*files[n_measured : n_measured + n_warm_up]]
-    streams.train = [*files[n_measured + n_warm_up :]]
-    return streams
-
-
-def _measure(
-    streams: _Streams, tokenizer: ByteTokenizer, has_budget: bool, floor: float
-) -> MaskTimes:
-    measured = tokenizer.encode_batch(streams.measured)
-    warm_up = tokenizer.encode_batch(streams.warm_up)
-    longest = max(len(ids) for ids in (*measured, *warm_up))
-    # A budget that a model would be given: room for half as much again.
+    longest = max(len(ids) for ids in (*encoded.measured, *encoded.warm_up))
     max_tokens = longest * 3 // 2 if has_budget else None
-    compiled = compile_grammar(streams.grammar, tokenizer.info())
-    fill: list[int] = []
-    accept: list[int] = []
-    for ids in warm_up:
-        _walk(compiled, ids, max_tokens, [], [])
-    for ids in measured:
-        _walk(compiled, ids, max_tokens, fill, accept)
-    return MaskTimes(
-        grammar=streams.name,
-        vocab_size=tokenizer.vocab_size,
+    compiled = compile_grammar(encoded.streams.grammar, encoded.tokenizer.info())
+
+    array = allocate_token_bitmask(1, compiled.vocab_size)
+    words, stop = array[0], encoded.tokenizer.eos_id
+
+    def spread(times: Sequence[int]) -> Spread:
+        return Spread.of(times, floor=floor_ns, scale=1e-3)
+
+    def walk(files: Sequence[Sequence[int]], bitmask: Any) -> tuple[list[int], list[int]]:
+        fill: list[int] = []
+        accept: list[int] = []
+        for ids in files:
+            matcher = GrammarMatcher(compiled, max_tokens=max_tokens, prompt=prompt_of(compiled))
+            _walk(matcher, [*ids, stop], bitmask, words, fill, accept)
+        return fill, accept
+
+    cold, _ = walk(encoded.warm_up[:1], array)
+    walk(encoded.warm_up[1:], array)
+    before = compiled.stats()
+    fill, accept = walk(encoded.measured, array)
+    after = compiled.stats()
+    tensor = _as_tensor(array)
+    again = encoded.measured[:_MAX_AGAIN]
+    n_hits, n_misses = (after[name] - before[name] for name in ("cache_hits", "cache_misses"))
+    times = MaskTimes(
+        grammar=encoded.streams.name,
+        vocab_size=compiled.vocab_size,
         max_tokens=max_tokens,
-        fill=Spread.of(fill, floor=floor, scale=1e-3),
-        accept=Spread.of(accept, floor=floor, scale=1e-3),
-        stats=compiled.stats(),
+        n_warm_up=len(encoded.warm_up),
+        fill=spread(fill),
+        tensor=None if tensor is None else spread(walk(again, tensor)[0]),
+        inside=_inside(compiled, again, max_tokens),
+        accept=spread(accept),
+        cold=spread(cold),
+        hit_rate=n_hits / max(1, n_hits + n_misses),
+        stats=after,
     )
+    return times, compiled
+
+
+def _as_tensor(bitmask: NDArray[np.int32]) -> Any:
+    """A tensor on the memory of an array; None where torch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    return torch.from_numpy(bitmask)
+
+
+def _inside(
+    compiled: CompiledGrammar, files: Sequence[Sequence[int]], max_tokens: int | None
+) -> Spread:
+    import numpy as np
+
+    stop = compiled.tokenizer_info.stop_token_ids[0]
+    runs = []
+    for ids in files:
+        matcher = GrammarMatcher(compiled, max_tokens=max_tokens, prompt=prompt_of(compiled))
+        runs.append(time_steps(matcher, [*ids, stop]))
+    times = np.concatenate(runs)
+    return Spread.of(times[:, 1].tolist(), floor=float(np.median(times[:, 0])), scale=1e-3)
 
 
 def _walk(
-    compiled: CompiledGrammar,
+    matcher: GrammarMatcher,
     ids: Sequence[int],
-    max_tokens: int | None,
+    bitmask: Any,
+    words: NDArray[np.int32],
     fill: list[int],
     accept: list[int],
 ) -> None:
-    matcher = GrammarMatcher(compiled, max_tokens=max_tokens, prompt=prompt_of(compiled))
-    bitmask: NDArray[np.int32] = allocate_token_bitmask(1, compiled.vocab_size)
-    words = bitmask[0]
     clock = time.perf_counter_ns
-    stop = compiled.tokenizer_info.stop_token_ids[0]
-    for step, token in enumerate([*ids, stop]):
+    for step, token in enumerate(ids):
         start = clock()
         matcher.fill_next_token_bitmask(bitmask)
         filled = clock()

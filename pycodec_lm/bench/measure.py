@@ -24,6 +24,7 @@ class Spread:
     p10: float
     p90: float
     p99: float
+    mean: float
 
     @classmethod
     def of(cls, values: Sequence[float], *, floor: float = 0.0, scale: float = 1.0) -> Spread:
@@ -35,7 +36,8 @@ class Spread:
                 max(0.0, ordered[min(len(ordered) - 1, int(share * len(ordered)))] - floor) * scale
             )
 
-        return cls(len(ordered), at(0.5), at(0.1), at(0.9), at(0.99))
+        mean = max(0.0, statistics.fmean(ordered) - floor) * scale
+        return cls(len(ordered), at(0.5), at(0.1), at(0.9), at(0.99), mean)
 
 
 def timer_floor_ns(n: int = 20001) -> float:

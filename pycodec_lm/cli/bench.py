@@ -45,18 +45,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     check.add_argument("--rounds", type=int, default=11, help="over all the files (11)")
     check.set_defaults(func=_check)
 
-    mask = kinds.add_parser("mask", help="masks along files, beside XGrammar and llguidance")
+    mask = kinds.add_parser(
+        "mask",
+        help="masks along files, beside XGrammar and llguidance",
+        description="Times masks along files, and what else generation calls: batches, forks,"
+        " bitmasks put to logits; and counts what matchers take of memory. XGrammar and llguidance"
+        " are timed in the same run where they are installed.",
+    )
     mask.add_argument("folder", help="a folder of valid JPEG files of one size and subsampling")
     mask.add_argument(
         "--vocab-sizes",
         type=int,
         nargs="+",
-        default=[_BYTES_ONLY, 512, 1024],
+        default=[_BYTES_ONLY, 1024, 32768],
         metavar="V",
-        help=f"sizes of the vocabularies ({_BYTES_ONLY} 512 1024; {_BYTES_ONLY} is bytes alone)",
+        help=f"sizes of the vocabularies ({_BYTES_ONLY} 1024 32768; {_BYTES_ONLY} is bytes alone)",
     )
-    mask.add_argument("--warm-up", type=int, default=60, help="files before the clock runs (60)")
+    mask.add_argument(
+        "--forms",
+        nargs="+",
+        choices=["jpeg_lm", "dense", "like", "any"],
+        default=["jpeg_lm", "dense"],
+        help="streams with a restart marker after each MCU, without any, files like the first, or"
+        " any files (jpeg_lm dense)",
+    )
+    mask.add_argument("--warm-up", type=int, default=100, help="files before the clock runs (100)")
     mask.add_argument("--files", type=int, default=20, help="files that are timed (20)")
+    mask.add_argument("--rows", type=int, default=64, help="of a batch, a file each (64)")
     mask.set_defaults(func=_mask)
 
     survival = kinds.add_parser("survival", help="files of a model with the mask and without it")
@@ -187,35 +202,27 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _mask(args: argparse.Namespace) -> int:
-    from ..bench.figures import mask_report
-    from ..bench.mask_speed import measure_masks
-    from ..bench.measure import timer_floor_ns
-    from ..bench.peers import available_peers, measure_peer
+    let_threads_sleep()
+    from ..bench.mask_bench import measure_all, n_steps
+    from ..bench.mask_figures import mask_report
+    from ..bench.mask_streams import FileCounts
 
-    if min(args.vocab_sizes) < _BYTES_ONLY or min(args.warm_up, args.files) < 1:
-        raise UsageError(f"--vocab-sizes start at {_BYTES_ONLY}, --warm-up and --files at 1")
+    if min(args.vocab_sizes) < _BYTES_ONLY:
+        raise UsageError(f"--vocab-sizes start at {_BYTES_ONLY}")
+    if min(args.warm_up, args.files, args.rows) < 1:
+        raise UsageError("--warm-up, --files and --rows must be at least 1")
     files = [path.read_bytes() for path in _files_of(args.folder)]
-    peers = available_peers()
-    n_rows = 6 * len(args.vocab_sizes) + len(peers) * len(args.vocab_sizes)
+    counts = FileCounts(args.files, args.rows, args.warm_up)
+    n = n_steps(args.vocab_sizes, args.forms)
     bar: Progress[int]
-    with progress(n_rows, "timing masks", quiet=args.quiet or args.json) as bar:
-        rows = [
-            *measure_masks(
-                files,
-                args.vocab_sizes,
-                n_warm_up=args.warm_up,
-                n_measured=args.files,
-                on_row=bar.update,
-            )
-        ]
-        others = []
-        for name in peers:
-            for vocab_size in args.vocab_sizes:
-                others.append(measure_peer(name, vocab_size))
-                bar.update()
-    words = ("mask", Path(args.folder).resolve().name, "--vocab-sizes", *args.vocab_sizes)
-    command = _command(*words, "--warm-up", args.warm_up, "--files", args.files)
-    _show(mask_report(rows, others, timer_floor_ns(), command), args)
+    with progress(n, "timing", quiet=args.quiet or args.json) as bar:
+        results = measure_all(
+            files, args.vocab_sizes, args.forms, counts, lambda note: bar.update(note=note)
+        )
+    words = ["mask", Path(args.folder).resolve().name, "--vocab-sizes", *args.vocab_sizes]
+    words += ["--forms", *args.forms, "--warm-up", args.warm_up]
+    words += ["--files", args.files, "--rows", args.rows]
+    _show(mask_report(results, _command(*words)), args)
     return 0
 
 

@@ -6,6 +6,7 @@ from pycodec_lm.bench.measure import Report, Spread, machine, timer_floor_ns
 def test_spread_subtracts_the_floor_and_scales() -> None:
     spread = Spread.of([*range(100, 201)], floor=100, scale=0.5)
     assert (spread.n, spread.median, spread.p10, spread.p90, spread.p99) == (101, 25, 5, 45, 49.5)
+    assert spread.mean == 25
 
 
 def test_spread_of_what_is_below_the_floor_is_zero() -> None:

@@ -62,6 +62,33 @@ def test_only_the_rows_named_are_masked() -> None:
     assert logits.isneginf().all(dim=1).tolist() == [False, True, True]
 
 
+@pytest.mark.parametrize("vocab_size", [40, 64])
+def test_what_lies_between_rows_stays(vocab_size: int) -> None:
+    bitmask = np.zeros((2, 2), np.int32)
+    padded = torch.zeros(2, 70)
+    ops.apply_token_bitmask_inplace(padded[:, :vocab_size], bitmask)
+    assert padded.isneginf().sum(dim=1).tolist() == [vocab_size] * 2
+    assert not padded[:, vocab_size:].any()
+
+
+def test_rows_that_share_memory_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="single memory location"):
+        ops.apply_token_bitmask_inplace(torch.zeros(1, 8).expand(2, 8), np.zeros((2, 1), np.int32))
+
+
+def test_autograd_notices_the_change_in_place() -> None:
+    weight = torch.ones(8, requires_grad=True)
+    logits = torch.ones(1, 8)
+    loss = (logits * weight).sum()
+    ops.apply_token_bitmask_inplace(logits, np.zeros((1, 1), np.int32))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()  # type: ignore[no-untyped-call]
+    with torch.inference_mode():
+        frozen = torch.zeros(1, 8)
+        ops.apply_token_bitmask_inplace(frozen, np.zeros((1, 1), np.int32))
+        assert frozen.isneginf().all()
+
+
 def test_a_single_row_needs_no_batch_dimension() -> None:
     bitmask = np.array([0b101], np.int32)
     for logits in (torch.zeros(3), np.zeros(3, np.float32)):

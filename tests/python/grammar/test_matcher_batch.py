@@ -92,6 +92,24 @@ def test_rows_are_distinct_and_share_a_vocabulary_size(
         pcl.BatchGrammarMatcher([one, other])
 
 
+@pytest.mark.parametrize("max_threads", [1, 2, None])
+def test_threads_change_no_mask(
+    matchers: list[pcl.GrammarMatcher], info: pcl.TokenizerInfo, max_threads: int | None
+) -> None:
+    batch = pcl.BatchGrammarMatcher(matchers, max_threads=max_threads)
+    together, alone = (pcl.allocate_token_bitmask(len(batch), info.vocab_size) for _ in range(2))
+    batch.batch_fill_next_token_bitmask(together)
+    for row, matcher in enumerate(matchers):
+        matcher.fill_next_token_bitmask(alone, row)
+    assert np.array_equal(together, alone)
+
+
+@pytest.mark.parametrize("max_threads", [0, -1])
+def test_a_batch_needs_a_thread(max_threads: int) -> None:
+    with pytest.raises(pcl.UsageError, match="max_threads must be at least 1"):
+        pcl.BatchGrammarMatcher([], max_threads=max_threads)
+
+
 def test_an_empty_batch() -> None:
     batch = pcl.BatchGrammarMatcher([])
     assert batch.batch_fill_next_token_bitmask(np.zeros((0, 9), np.int32)) == []

@@ -1,0 +1,131 @@
+"""All that `pycodec-lm bench mask` measures, one thing after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .mask_speed import MaskTimes, measure_masks
+from .mask_streams import FileCounts, Vocabulary, encode, streams_of
+from .matcher_memory import (
+    MatcherMemory,
+    ProgressiveMemory,
+    allocated_bytes,
+    measure_memory,
+    measure_progressive_memory,
+)
+from .matcher_speed import (
+    ApplyTimes,
+    BatchTimes,
+    ForkTimes,
+    measure_apply,
+    measure_batch,
+    measure_forks,
+)
+from .measure import timer_floor_ns
+from .peers import (
+    PeerTimes,
+    available_peers,
+    measure_peer,
+    measure_peer_apply,
+    measure_peer_batch,
+    measure_peer_forks,
+    token_kinds,
+)
+
+__all__ = ["APPLY_SHAPE", "FORK_TOKENS", "MaskResults", "measure_all", "n_steps"]
+
+FORK_TOKENS = (1_000, 10_000, 40_000)
+APPLY_SHAPE = (64, 32768)
+
+
+@dataclass
+class MaskResults:
+    """What was measured; empty where a peer, torch or a counting allocator is missing."""
+
+    floor_ns: float
+    vocabularies: list[Vocabulary] = field(default_factory=list)
+    masks: list[MaskTimes] = field(default_factory=list)
+    peers: list[PeerTimes] = field(default_factory=list)
+    batches: list[BatchTimes] = field(default_factory=list)
+    forks: list[ForkTimes] = field(default_factory=list)
+    applied: list[ApplyTimes] = field(default_factory=list)
+    memory: list[MatcherMemory] = field(default_factory=list)
+    progressive: ProgressiveMemory | None = None
+
+
+def n_steps(vocab_sizes: Sequence[int], forms: Sequence[str]) -> int:
+    """How often measure_all() calls `on_step`."""
+    n_peer_steps = len(available_peers()) * len(vocab_sizes)
+    return 3 * len(vocab_sizes) * len(forms) + n_peer_steps + 4
+
+
+def measure_all(
+    files: Sequence[bytes],
+    vocab_sizes: Sequence[int],
+    forms: Sequence[str],
+    counts: FileCounts,
+    on_step: Callable[[str], object] = lambda what: None,  # noqa: ARG005
+) -> MaskResults:
+    """Measures masks along files, batches, forks, logits, memory, and peers in the same run.
+
+    Args:
+        files: valid JPEG files of one size and subsampling.
+        vocab_sizes: 259 for no merges.
+        forms: of FORMS.
+        counts: how many files are for what.
+        on_step: called after each step, with what comes next.
+
+    Raises:
+        UsageError: there are too few files, or they are of several sizes.
+        CodecLMError: something is not correct; nothing is reported then.
+    """
+    results = MaskResults(timer_floor_ns())
+    floor_ns = results.floor_ns
+    # The vocabulary that forks and memory are measured with: 1024, or the next smaller one.
+    usual_size = max([v for v in vocab_sizes if v <= 1024] or [min(vocab_sizes)])
+    for streams in streams_of(files, counts, forms):
+        for vocab_size in vocab_sizes:
+            encoded = encode(streams, vocab_size)
+            results.vocabularies.append(encoded.vocabulary)
+            for has_budget in (False, True):
+                times, compiled = measure_masks(encoded, has_budget=has_budget, floor_ns=floor_ns)
+                results.masks.append(times)
+                on_step("masks")
+                if not has_budget:
+                    results.batches.append(measure_batch(compiled, encoded, floor_ns))
+                    on_step("masks")
+                del compiled  # and its caches
+            if vocab_size == usual_size:
+                if not results.forks:
+                    results.forks.append(measure_forks(encoded, floor_ns, FORK_TOKENS))
+                if allocated_bytes() is not None:
+                    results.memory.append(measure_memory(encoded))
+    on_step("memory")
+    if allocated_bytes() is not None:
+        results.progressive = measure_progressive_memory(files)
+    on_step("logits")
+    results.applied += measure_apply(floor_ns, APPLY_SHAPE)
+    on_step("peers")
+    _measure_peers(results, vocab_sizes, counts.batch, on_step)
+    on_step("")
+    return results
+
+
+def _measure_peers(
+    results: MaskResults,
+    vocab_sizes: Sequence[int],
+    n_rows: int,
+    on_step: Callable[[str], object],
+) -> None:
+    peers = available_peers()
+    for name in peers:
+        results.forks.append(measure_peer_forks(name, results.floor_ns, FORK_TOKENS))
+        for vocab_size in vocab_sizes:
+            for tokens in token_kinds(vocab_size):
+                results.peers.append(measure_peer(name, vocab_size, tokens))
+            if name == "xgrammar":
+                results.batches.append(measure_peer_batch(vocab_size, n_rows, results.floor_ns))
+            on_step("peers")
+    if "xgrammar" in peers:
+        results.applied.append(measure_peer_apply(results.floor_ns, APPLY_SHAPE))

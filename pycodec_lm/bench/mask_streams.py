@@ -1,0 +1,148 @@
+"""Pictures as streams of a grammar, and vocabularies learned from others than are measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._core import transcode
+from ..errors import UsageError
+from ..grammar import JpegGrammar
+from ..jpeg_tables import SUBSAMPLINGS
+from .structure import read_structure
+from .vocabularies import train_tokenizer
+
+if TYPE_CHECKING:
+    from ..tokenizer import ByteTokenizer
+
+__all__ = ["FORMS", "Encoded", "FileCounts", "Streams", "Vocabulary", "encode", "streams_of"]
+
+# Learning 32,768 tokens from so many pictures of 5 KB takes some seconds.
+_MAX_TRAIN = 400
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """How many files are for what; vocabularies are learned from the rest, up to 400."""
+
+    measured: int
+    batch: int
+    warm_up: int
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Pictures in the form of a grammar, without the header that it pins."""
+
+    name: str
+    grammar: JpegGrammar
+    measured: list[bytes]
+    batch: list[bytes]
+    warm_up: list[bytes]
+    train: list[bytes]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a vocabulary is, and what of it occurs along the measured files."""
+
+    grammar: str
+    vocab_size: int
+    n_train: int
+    train_seconds: float
+    mean_bytes: float
+    max_bytes: int
+    share_used: float
+    bytes_a_token: float
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Streams as tokens."""
+
+    streams: Streams
+    tokenizer: ByteTokenizer
+    vocabulary: Vocabulary
+    measured: list[list[int]]
+    batch: list[list[int]]
+    warm_up: list[list[int]]
+
+
+def _jpeg_lm(sample: bytes, restart_interval: int) -> JpegGrammar:
+    structure = read_structure(sample)
+    for name, sampling in SUBSAMPLINGS.items():
+        if tuple(tuple(hv) for hv in sampling) == structure.sampling:
+            return JpegGrammar.jpeg_lm(
+                structure.width,
+                structure.height,
+                restart_interval=restart_interval,
+                subsampling=name,
+            )
+    raise UsageError(f"jpeg_lm() has no name for sampling factors {structure.sampling}")
+
+
+# By the names of the command: what a report calls it, and the grammar of files like a sample.
+FORMS: dict[str, tuple[str, Callable[[bytes], JpegGrammar]]] = {
+    "jpeg_lm": (".jpeg_lm()", lambda sample: _jpeg_lm(sample, 1)),
+    "dense": (".jpeg_lm(restart_interval=0)", lambda sample: _jpeg_lm(sample, 0)),
+    "like": (".like(file)", JpegGrammar.like),
+    "any": ("(portable=False)", lambda sample: JpegGrammar(portable=False)),  # noqa: ARG005
+}
+
+
+def streams_of(
+    files: Sequence[bytes], counts: FileCounts, forms: Sequence[str]
+) -> Iterator[Streams]:
+    """The files in each of the FORMS named.
+
+    Args:
+        files: valid JPEG files of one size and subsampling.
+
+    Raises:
+        UsageError: there are too few files, or they do not fit a grammar.
+    """
+    ends = [0, counts.measured, counts.measured + counts.batch]
+    ends.append(ends[-1] + counts.warm_up)
+    if len(files) <= ends[-1]:
+        raise UsageError(
+            f"{len(files)} files are not enough to time {counts.measured}, to fill a batch of"
+            f" {counts.batch}, to warm up with {counts.warm_up} and to learn vocabularies from"
+            " others"
+        )
+    files = files[: ends[-1] + _MAX_TRAIN]
+    for form in forms:
+        name, grammar_like = FORMS[form]
+        grammar = grammar_like(files[0])
+        streams = [*files]
+        if grammar.header:
+            try:
+                streams = [transcode(data, grammar)[len(grammar.header) :] for data in files]
+            except UsageError as error:
+                raise UsageError(f"the files do not fit JpegGrammar{name}: {error}") from error
+        parts = [streams[a:b] for a, b in zip(ends, [*ends[1:], len(streams)], strict=True)]
+        yield Streams(name, grammar, *parts)
+
+
+def encode(streams: Streams, vocab_size: int) -> Encoded:
+    """Learns a vocabulary from the pictures for that, and encodes the others."""
+    start = time.perf_counter()
+    tokenizer = train_tokenizer(streams.train, vocab_size)
+    train_seconds = time.perf_counter() - start
+    measured = tokenizer.encode_batch(streams.measured)
+    # A file that is read to its end takes the stop token too.
+    used = {tokenizer.eos_id, *(token for ids in measured for token in ids)}
+    lengths = [len(token) for token in tokenizer.encoded_vocab if token]
+    vocabulary = Vocabulary(
+        grammar=streams.name,
+        vocab_size=vocab_size,
+        n_train=len(streams.train),
+        train_seconds=train_seconds,
+        mean_bytes=sum(lengths) / len(lengths),
+        max_bytes=max(lengths),
+        share_used=len(used) / vocab_size,
+        bytes_a_token=sum(map(len, streams.measured)) / sum(map(len, measured)),
+    )
+    batch, warm_up = map(tokenizer.encode_batch, (streams.batch, streams.warm_up))
+    return Encoded(streams, tokenizer, vocabulary, measured, batch, warm_up)
