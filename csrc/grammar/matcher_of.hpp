@@ -58,7 +58,7 @@ public:
           cursor_(after_prompt(start, prompt)),
           scratch_(cursor_),
           first_(std::make_shared<const Cursor>(cursor_)),
-          history_(cursor_) {
+          history_(first_) {
         if (has_budget() && !fits(cursor_, *max_tokens)) {
             refuse_budget(
                 cursor_, *max_tokens, prompt.empty() ? "" : " that begins with the prompt"
@@ -282,7 +282,7 @@ private:
 
     void do_reset() override {
         cursor_ = *first_;
-        history_ = History<Cursor>(cursor_);
+        history_ = History<Cursor>(first_);
     }
 
     std::unique_ptr<Matcher> do_fork() const override { return std::make_unique<MatcherOf>(*this); }

@@ -50,7 +50,7 @@ def test_the_state_of_a_sequential_matcher_is_small(
 ) -> None:
     compiled, stream = sequential
     for cut in (0, len(stream) // 2):
-        assert 0 < state_bytes(compiled, prompt_of(compiled) + stream[:cut]) <= 5120
+        assert 0 < state_bytes(compiled, prompt_of(compiled) + stream[:cut]) <= 4096
 
 
 def test_a_token_of_the_history_takes_at_most_48_bytes(
