@@ -1,6 +1,5 @@
 """The token budget: a file is complete by its last token, always."""
 
-import contextlib
 import itertools
 from collections.abc import Callable
 
@@ -72,17 +71,20 @@ def test_a_stuffed_byte_after_the_last_scan_is_counted(byte_info: pcl.TokenizerI
         matcher.rollback(1)
 
 
+def like_random_file(process: str | None, seed: int) -> pcl.JpegGrammar:
+    """Some refinements of random files can be coded after some first scans only."""
+    try:
+        return pcl.JpegGrammar.like(write_random_file(seed, process=process).data)
+    except pcl.UsageError:
+        return like_random_file(process, seed + 1000)
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("process", [None, "progressive"])
 def test_remembered_endings_under_any_tables_and_scans(
     process: str | None, seed: int, bpe_info: pcl.TokenizerInfo, walk: Walk
 ) -> None:
-    for more in itertools.count(step=1000):
-        # Some refinements of random files can be coded after some first scans only.
-        with contextlib.suppress(pcl.UsageError):
-            sample = write_random_file(seed + more, process=process).data
-            grammar = pcl.JpegGrammar.like(sample)
-            return remembered_endings_are_counted_anew(grammar, bpe_info, walk)
+    remembered_endings_are_counted_anew(like_random_file(process, seed), bpe_info, walk)
 
 
 def test_a_budget_too_small_for_any_file_names_the_least(
