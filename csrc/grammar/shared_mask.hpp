@@ -230,8 +230,7 @@ SharedMask make_far_mask(
         },
         [&](uint32_t node, const FarWalker& parent, const FarWalker& walker) {
             const uint32_t n_before = trie.node(node).depth == 1 ? 0 : parent.n_ended();
-            if (walker.n_ended() > n_before)
-                mask.add_late_node({node, n_before, walker.n_ended()});
+            if (walker.n_ended() > n_before) mask.add_late_node({node, n_before, walker.n_ended()});
         }
     );
     return std::move(mask).build();

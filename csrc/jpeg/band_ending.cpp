@@ -33,7 +33,9 @@ std::shared_ptr<const BandEnding> BandEnding::shared(
     const std::shared_ptr<const BandTable>& band, int n_in_block, uint32_t n_blocks
 ) {
     constexpr uint32_t kMaxSharedRun = 4096;
-    const auto make = [&] { return std::make_shared<const BandEnding>(band, n_in_block, n_blocks); };
+    const auto make = [&] {
+        return std::make_shared<const BandEnding>(band, n_in_block, n_blocks);
+    };
     if (std::min(band->most_run(), n_blocks) > kMaxSharedRun) return make();
     static Recent<std::tuple<const BandTable*, int, uint32_t>, BandEnding> pool;
     return pool.get({band.get(), n_in_block, n_blocks}, make);

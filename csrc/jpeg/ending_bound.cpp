@@ -106,11 +106,14 @@ void JpegCursor::add_bounds(LaterScans& later) const {
     // Of the scan itself these are the coefficients before it, of later ones those known so far.
     const auto& history = header_->histories[plan.component(0).frame_index];
     if (history)
-        later.n_corrections += Corrections(*history, plan.parameters(), 0).take_before(plan.n_mcus());
+        later.n_corrections +=
+            Corrections(*history, plan.parameters(), 0).take_before(plan.n_mcus());
 }
 
 uint64_t JpegCursor::most_bytes_of_whole_scan() const {
-    return most_bytes_of_scan(plan(), plan().interval_length_mcus(0), plan().interval_length_mcus(0));
+    return most_bytes_of_scan(
+        plan(), plan().interval_length_mcus(0), plan().interval_length_mcus(0)
+    );
 }
 
 }  // namespace pycodec_lm::jpeg

@@ -198,8 +198,10 @@ LaterScans JpegCursor::later_scans() const {
         } else if (!scan.ends_by_runs()) {
             later.is_known = false;
             return later;
-        } else if (scan.kind() == ScanKind::kAcRefinement &&
-                   scan.component(0).frame_index == plan().component(0).frame_index) {
+        } else if (
+            scan.kind() == ScanKind::kAcRefinement &&
+            scan.component(0).frame_index == plan().component(0).frame_index
+        ) {
             later.refinements.push_back(cursor.header_->scan);
         } else {
             later.n_bytes += bytes_of_intervals(scan, scan.corrections_from(0), 0);

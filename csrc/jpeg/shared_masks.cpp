@@ -91,8 +91,8 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
 /// Where the cursor stands in an MCU: 32 bits of `high`, 45 of `low`.
 void JpegCursor::add_place(Packer& low, Packer& high) const {
     const Position& p = position_;
-    const bool has_size = p.at == Element::kDcBits || p.at == Element::kAcBits ||
-                          p.at == Element::kEobBits;
+    const bool has_size =
+        p.at == Element::kDcBits || p.at == Element::kAcBits || p.at == Element::kEobBits;
     low.add(plan().id(), 16);
     low.add(static_cast<uint64_t>(p.at), 8);
     low.add(p.block, 4);
@@ -221,7 +221,9 @@ std::optional<StateKey> JpegCursor::band_ending_key() const {
     high.add(p.mcu, 32);
     high.add(p.partial, 16);
     high.add(p.node, 16);
-    return StateKey{.high = high.word(), .low = low.word(), .owner = header_->serial_number.value()};
+    return StateKey{
+        .high = high.word(), .low = low.word(), .owner = header_->serial_number.value()
+    };
 }
 
 std::array<int32_t, JpegCursor::kCounters> JpegCursor::counters() const {
