@@ -84,7 +84,10 @@ void check_pinned(const Grammar& grammar, Bytes file, const std::vector<Coeffici
     pinned->abbreviated = grammar->abbreviated;
     pinned->outside = grammar->outside;
     pinned->pinned = like.chunks;
-    REQUIRE(bool(pycodec_lm::jpeg::check_pinned(pinned)));
+    const Status pinnable = pycodec_lm::jpeg::check_pinned(pinned);
+    // Some refinements can be coded after some first scans only.
+    if (pinnable.code == pycodec_lm::Code::kHuffmanTableUnusable) return;
+    REQUIRE(bool(pinnable));
     std::vector<uint8_t> again;
     const Status status =
         pycodec_lm::jpeg::transcode(grammar, file.data(), file.size(), pinned, again);
