@@ -4,6 +4,7 @@
 #include "grammars.hpp"
 #include "jpeg/check.hpp"
 #include "jpeg/coefficients.hpp"
+#include "jpeg/cursor.hpp"
 #include "jpeg/trace.hpp"
 
 namespace {
@@ -76,6 +77,14 @@ bool are_same(const std::vector<CoefficientPlane>& a, const std::vector<Coeffici
     );
 }
 
+bool is_progressive(const Grammar& grammar, Bytes file) {
+    pycodec_lm::jpeg::JpegCursor cursor(grammar);
+    for (const uint8_t byte : file) {
+        if (cursor.in_scan() || !cursor.accept(byte)) break;
+    }
+    return cursor.header().frame.is_progressive();
+}
+
 /// A valid file under its own header says the same again.
 void check_pinned(const Grammar& grammar, Bytes file, const std::vector<CoefficientPlane>& planes) {
     const auto like = pycodec_lm::jpeg::pin_like(grammar, file.data(), file.size());
@@ -88,6 +97,7 @@ void check_pinned(const Grammar& grammar, Bytes file, const std::vector<Coeffici
     // Some refinements can be coded after some first scans only.
     if (pinnable.code == pycodec_lm::Code::kHuffmanTableUnusable) return;
     REQUIRE(bool(pinnable));
+    if (is_progressive(grammar, file)) return;  // transcode() writes sequential scans
     std::vector<uint8_t> again;
     const Status status =
         pycodec_lm::jpeg::transcode(grammar, file.data(), file.size(), pinned, again);
