@@ -7,6 +7,7 @@ are silent when they lose step, so the coefficients are compared as well.
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import struct
 import subprocess
@@ -197,12 +198,14 @@ class LibjpegPeer:
 
     Args:
         folder: where the program goes.
+        library: a shared libjpeg to use instead, of the same ABI (6.2).
 
     Raises:
         CodecLMError: there is no C compiler, or no header of libjpeg.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, library: Path | None = None) -> None:
+        self._environment = {**os.environ, **({"LD_PRELOAD": str(library)} if library else {})}
         self.program = folder / "libjpeg_peer"
         compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
         if compiler is None:
@@ -227,6 +230,7 @@ class LibjpegPeer:
                 input="".join(f"{path}\n" for path in paths).encode(),
                 stdout=answers,
                 stderr=subprocess.PIPE,
+                env=self._environment,
                 check=False,
             )
             if run.returncode != 0:
@@ -247,7 +251,9 @@ class LibjpegPeer:
     def time_entropy_decoding(self, paths: Sequence[Path], repeats: int) -> list[float]:
         """CPU microseconds per file, of each repeat."""
         command = [str(self.program), "time", str(repeats), *map(str, paths)]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            command, capture_output=True, text=True, env=self._environment, check=False
+        )
         if run.returncode != 0:
             raise CodecLMError(f"libjpeg does not read the files: {run.stderr.strip()}")
         return [float(line) for line in run.stdout.split()]
