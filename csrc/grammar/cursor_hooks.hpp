@@ -97,18 +97,43 @@ concept SharesMasks =
         requires std::copyable<typename C::Walker>;
     };
 
-/// What a state shares while the end of its unit (a restart interval) is out of sight.
+/// What far masks leave to each state.
+struct FarPlace {
+    // Parts (MCUs) up to the end of the unit (a restart interval), the one begun included.
+    uint64_t distance = std::numeric_limits<uint64_t>::max();
+    uint32_t lead = 0;  // steps (coefficients) past the state that the key stands for
+};
+
+/// What a state shares while the end of its unit is out of sight.
 struct FarKey {
     StateKey key;
-    uint64_t distance;  // parts (MCUs) up to the end of the unit, the one begun included
+    FarPlace place;
+};
+
+/// For which states the way that a far walker went, or was refused, is right.
+struct WalkScope {
+    static constexpr uint32_t kNoLead = std::numeric_limits<uint32_t>::max();
+
+    uint32_t n_ended = 0;                 // those with more parts left
+    uint32_t least_other_lead = kNoLead;  // and with a smaller lead
+
+    bool contains(const FarPlace& place) const {
+        return n_ended < place.distance && place.lead < least_other_lead;
+    }
+    void narrow(const WalkScope& other) {
+        n_ended = std::max(n_ended, other.n_ended);
+        least_other_lead = std::min(least_other_lead, other.least_other_lead);
+    }
+    friend bool operator==(const WalkScope&, const WalkScope&) = default;
 };
 
 /// Masks shared by more states still.
 ///  - far_key(): two states with equal keys accept the same tokens, as far as their counters let
-///    them, but for what comes after the end of as many parts as the distance of either.
-///  - far_walker(): walker() of a state whose unit never ends. Its n_ended() says how many parts
-///    the bytes that it took have ended, or could not go on without; after a rejecting accept(),
-///    with those that the last byte ended before what is not legal. It never falls.
+///    them, but for those that a far walker takes to where its scope has one of the two no more.
+///  - far_walker(): walker() of a state with lead 0 whose unit never ends. Its scope() says how many
+///    parts the bytes that it took have ended, or could not go on without, and from which lead on
+///    they would mean another thing; after a rejecting accept(), with what the last byte did before
+///    what is not legal. It only narrows.
 template <class C>
 concept SharesFarMasks =
     SharesMasks<C> && requires(const C& cursor, typename C::FarWalker walker, uint8_t byte) {
@@ -116,7 +141,7 @@ concept SharesFarMasks =
         { cursor.far_walker() } -> std::same_as<typename C::FarWalker>;
         { walker.accept(byte) } -> std::same_as<bool>;
         { std::as_const(walker).ranges() };
-        { std::as_const(walker).n_ended() } -> std::same_as<uint32_t>;
+        { std::as_const(walker).scope() } -> std::same_as<WalkScope>;
         requires std::copyable<typename C::FarWalker>;
     };
 

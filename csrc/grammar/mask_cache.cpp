@@ -6,7 +6,7 @@
 namespace pycodec_lm {
 
 bool MaskCache::write(
-    const StateKey& state, std::span<const int32_t> counters, MaskWords mask, uint64_t distance
+    const StateKey& state, std::span<const int32_t> counters, MaskWords mask, const FarPlace& place
 ) {
     const Key key{state, magnitude_of(counters)};
     Shard& shard = shard_of(key);
@@ -14,7 +14,7 @@ bool MaskCache::write(
     const auto found = shard.slot_of.find(key);
     if (found == shard.slot_of.end()) return false;
     Slot& slot = shard.slots[found->second];
-    if (!slot.masks->serves(distance)) return false;
+    if (!slot.masks->serves(place)) return false;
     ++shard.stats.n_hits;
     slot.was_used = true;
     slot.masks->write(counters, mask);

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -30,10 +29,10 @@ public:
 
     explicit MaskCache(size_t max_bytes) : max_shard_bytes_(max_bytes / kShards) {}
 
-    /// Writes the mask of a state, if the masks of its key are here and serve for its distance.
+    /// Writes the mask of a state, if the masks of its key are here and serve for its place.
     bool write(
         const StateKey& state, std::span<const int32_t> counters, MaskWords mask,
-        uint64_t distance = std::numeric_limits<uint64_t>::max()
+        const FarPlace& place = {}
     );
     /// The masks of a key; none where they are not here.
     std::shared_ptr<const SharedMask> find(const StateKey& state, Magnitude magnitude);

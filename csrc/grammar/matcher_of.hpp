@@ -168,7 +168,7 @@ private:
         const auto counters = cursor_.counters();
         if constexpr (SharesFarMasks<Cursor>) {
             const auto far = cursor_.far_key();
-            if (far && cache.write(far->key, counters, mask, far->distance)) return true;
+            if (far && cache.write(far->key, counters, mask, far->place)) return true;
         }
         const auto key = cursor_.local_key(compiled().reach());
         return key && cache.write(*key, counters, mask);
@@ -191,11 +191,11 @@ private:
         if constexpr (SharesFarMasks<Cursor>) {
             if (const auto far = cursor_.far_key()) {
                 const std::shared_ptr<const SharedMask> masks = far_masks(far->key, mask.size());
-                if (masks->serves(far->distance)) {
+                if (masks->serves(far->place)) {
                     masks->write(cursor_.counters(), mask);
                 } else {
                     keep_local_masks(
-                        make_near_mask(trie, info(), *masks, far->distance, cursor_.walker()), mask
+                        make_near_mask(trie, info(), *masks, far->place, cursor_.walker()), mask
                     );
                 }
                 return true;

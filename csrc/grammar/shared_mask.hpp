@@ -49,18 +49,17 @@ public:
         int32_t margin = 0;
         uint32_t first_token = 0;  // into tokens(); the next group's is the end
     };
-    /// A node of the trie that is decided by what comes after the end of parts: how many its parent
-    /// has ended, and how many it has ended where it was decided.
+    /// A node of the trie that was decided for fewer states than its parent.
     struct LateNode {
         uint32_t node = 0;
-        uint32_t n_before = 0;
-        uint32_t n_ended = 0;
+        WalkScope parent;
+        WalkScope scope;
     };
 
     /// The mask of the state with these counters.
     void write(std::span<const int32_t> counters, MaskWords mask) const;
-    /// Whether states whose unit ends after `distance` more parts may use this mask as it is.
-    bool serves(uint64_t distance) const { return longest_ < distance; }
+    /// Whether states at this place may use the mask as it is.
+    bool serves(const FarPlace& place) const { return scope_.contains(place); }
     Magnitude magnitude() const { return magnitude_; }
     size_t n_bytes() const;
 
@@ -82,7 +81,7 @@ private:
     std::vector<uint32_t> words_;
     size_t n_counters_ = 0;
     Magnitude magnitude_ = Magnitude::kAny;
-    uint32_t longest_ = 0;              // the parts that any token, or what was tried of it, ended
+    WalkScope scope_;                   // of all tokens, and what was tried of them
     std::vector<Group> groups_;         // by margin, and one more at the end
     std::vector<CounterRange> ranges_;  // n_counters_ for each group
     std::vector<TokenId> tokens_;
@@ -127,8 +126,7 @@ public:
         mask.magnitude_ = magnitude_;
         mask.late_nodes_ = std::move(late_nodes_);
         mask.late_nodes_.shrink_to_fit();
-        for (const SharedMask::LateNode& late : mask.late_nodes_)
-            mask.longest_ = std::max(mask.longest_, late.n_ended);
+        for (const SharedMask::LateNode& late : mask.late_nodes_) mask.scope_.narrow(late.scope);
         if (groups_.empty()) return mask;
         std::vector<uint32_t> order(groups_.size());
         std::iota(order.begin(), order.end(), 0);
@@ -229,18 +227,19 @@ SharedMask make_far_mask(
             mask.allow(trie.tokens_at(node), walker.ranges());
         },
         [&](uint32_t node, const FarWalker& parent, const FarWalker& walker) {
-            const uint32_t n_before = trie.node(node).depth == 1 ? 0 : parent.n_ended();
-            if (walker.n_ended() > n_before) mask.add_late_node({node, n_before, walker.n_ended()});
+            const WalkScope before = trie.node(node).depth == 1 ? WalkScope{} : parent.scope();
+            const WalkScope scope = walker.scope();
+            if (scope != before) mask.add_late_node({node, before, scope});
         }
     );
     return std::move(mask).build();
 }
 
-/// The mask of states whose unit ends after `distance` more parts: only what hangs on that end is
-/// walked, the rest is as the far mask has it.
+/// The mask of states at this place: only what hangs on it is walked, the rest is as the far mask
+/// has it.
 template <class Walker>
 SharedMask make_near_mask(
-    const TokenTrie& trie, const TokenizerInfo& info, const SharedMask& far, uint64_t distance,
+    const TokenTrie& trie, const TokenizerInfo& info, const SharedMask& far, const FarPlace& place,
     const Walker& start
 ) {
     const size_t n_words = far.words().size();
@@ -249,7 +248,7 @@ SharedMask make_near_mask(
     Walker parent = start;
     std::string_view parent_bytes;
     for (const SharedMask::LateNode& late : far.late_nodes()) {
-        if (late.n_before >= distance || late.n_ended < distance) continue;
+        if (!late.parent.contains(place) || late.scope.contains(place)) continue;
         const uint32_t end = trie.node(late.node).subtree_end;
         const std::span<const TokenId> tokens = trie.tokens_below(late.node);
         for (const TokenId token : tokens) set_bit(is_late, token);

@@ -183,6 +183,9 @@ private:
         bool predictors_are_relative = false;
         Predictors lowest{};
         Predictors highest{};
+        // A FarWalker's, in the block it began in: with a smaller lead() it goes the same way.
+        bool notes_lead = false;
+        uint8_t least_other_lead = kBlockSize;
     };
 
     /// What a segment has said before it ends.
@@ -210,6 +213,7 @@ private:
     int take_code_bits(unsigned bits, int n_bits);
     void take_symbol(uint8_t symbol);
     void take_amplitude(uint32_t value);
+    void note_other_lead(int lead);
     void begin_interval();
     void begin_block();
     void take_dc_bit(uint32_t bit);
@@ -294,8 +298,9 @@ private:
     uint32_t preferred_run_bits() const;
     uint64_t bytes_after_scan() const;
     // shared_masks.cpp
-    void add_place(class Packer& low, class Packer& high) const;
+    void add_place(class Packer& low, class Packer& high, uint32_t k) const;
     uint32_t band_reach() const;
+    uint32_t lead() const;
     std::optional<StateKey> header_ending_key() const;
     std::optional<StateKey> scan_ending_key() const;
     std::optional<StateKey> band_ending_key() const;
@@ -331,18 +336,21 @@ private:
     JpegCursor cursor_;
 };
 
-/// A walker in an interval that never ends; counts the MCUs it ends, and those that an end of band
-/// has begun to.
+/// A walker in an interval that never ends, of the states that differ in lead() only; counts the
+/// MCUs it ends, and those that an end of band has begun to.
 class JpegCursor::FarWalker {
 public:
     explicit FarWalker(const JpegCursor& cursor);
     bool accept(uint8_t byte);
     std::array<CounterRange, kCounters> ranges() const { return walker_.ranges(); }
-    uint32_t n_ended() const;
+    WalkScope scope() const;
 
 private:
+    uint32_t n_ended() const;
+
     Walker walker_;
     uint32_t first_mcu_;
+    uint32_t n_leads_;
 };
 
 static_assert(GrammarCursor<JpegCursor>);

@@ -1,6 +1,7 @@
 // Entropy-coded data, bit by bit: of sequential scans, T.81 F.2.2, of DC coefficients in
 // progressive ones, G.1.2.1, and intervals, B.2.1. Bands are in progressive.cpp.
 #include <algorithm>
+#include <bit>
 
 #include "jpeg/cursor.hpp"
 
@@ -42,7 +43,11 @@ int JpegCursor::take_code_bits(unsigned bits, int n_bits) {
     const HuffmanTable& table = huffman_table();
     const int k = position_.k;
     return take_code(bits, n_bits, [&](uint16_t index) {
-        return ((table.node(index).legal >> k) & 1) != 0;
+        const uint64_t legal = table.node(index).legal >> k;
+        const bool is_open = (legal & 1) != 0;
+        if (position_.notes_lead)
+            note_other_lead(is_open ? std::countr_one(legal) : std::countr_zero(legal));
+        return is_open;
     });
 }
 
@@ -73,6 +78,12 @@ int JpegCursor::take_code(unsigned bits, int n_bits, const IsOpen& is_open) {
     return n;
 }
 
+/// Of a FarWalker: from a state so many coefficients further the bits may mean another thing.
+void JpegCursor::note_other_lead(int lead) {
+    uint8_t& least = position_.least_other_lead;
+    least = static_cast<uint8_t>(std::min<int>(least, lead));
+}
+
 void JpegCursor::take_symbol(uint8_t symbol) {
     Position& p = position_;
     if (position_.in_band) return take_band_symbol(symbol);
@@ -80,6 +91,11 @@ void JpegCursor::take_symbol(uint8_t symbol) {
     if (p.at == Element::kDcCode) {
         if (symbol == 0) return take_amplitude(0);
         return expect(Element::kDcBits);
+    }
+    if (p.notes_lead && symbol != kEndOfBlock) {
+        // Further on the block ends here, or this does not fit into it.
+        const int n_left = kBlockSize - (p.k + run_of(symbol) + 1);
+        note_other_lead(n_left == 0 ? 1 : n_left);
     }
     if (size_of(symbol) > 0) {
         p.k = static_cast<uint8_t>(p.k + run_of(symbol));
@@ -123,6 +139,7 @@ void JpegCursor::take_dc_bit(uint32_t bit) {
 
 void JpegCursor::end_block() {
     Position& p = position_;
+    p.notes_lead = false;
     if (++p.block < plan().n_blocks()) return begin_block();
     p.block = 0;
     ++p.mcu;

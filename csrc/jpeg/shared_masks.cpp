@@ -2,6 +2,7 @@
 // grammar/cursor_hooks.hpp.
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <limits>
 
 #include "jpeg/cursor.hpp"
@@ -26,6 +27,10 @@ namespace {
 
 constexpr uint64_t kFar = 0xFFFF;  // more MCUs than can be reached
 constexpr uint16_t kMaxChunkInKey = (1u << 12) - 1;
+
+/// States at coefficients from one of these up to the next share far masks. Steps grow smaller
+/// towards the end of a block, where more tokens reach it: few nodes hang on the exact coefficient.
+constexpr std::array<uint8_t, 7> kFirstOfLeads{1, 32, 48, 56, 60, 62, 63};
 
 }  // namespace
 
@@ -79,7 +84,7 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     }
     Packer low;
     Packer high;
-    add_place(low, high);
+    add_place(low, high, p.k);
     low.add(restart_number, 3);
     low.add(0, 1);  // no far key
     low.add(chunk, 12);
@@ -88,20 +93,31 @@ std::optional<StateKey> JpegCursor::local_key(TokenReach token_reach) const {
     return StateKey{.high = high.word(), .low = low.word(), .owner = owner};
 }
 
+/// How many coefficients a state of a sequential scan is past the one that its far key stands for.
+uint32_t JpegCursor::lead() const {
+    const Position& p = position_;
+    const bool is_in_block = p.at == Element::kAcCode || p.at == Element::kAcBits;
+    if (!is_in_block || p.in_band) return 0;
+    return p.k - *std::prev(std::ranges::upper_bound(kFirstOfLeads, p.k));
+}
+
 /// Where the cursor stands in an MCU: 32 bits of `high`, 45 of `low`.
-void JpegCursor::add_place(Packer& low, Packer& high) const {
+void JpegCursor::add_place(Packer& low, Packer& high, uint32_t k) const {
     const Position& p = position_;
     const bool has_size =
         p.at == Element::kDcBits || p.at == Element::kAcBits || p.at == Element::kEobBits;
+    // The bits of an AC coefficient are free: it only matters how many are left.
+    const bool is_free = p.at == Element::kAcBits;
+    const int n_bits = field_bits() - (is_free ? p.n_partial : 0);
     low.add(plan().id(), 16);
     low.add(static_cast<uint64_t>(p.at), 8);
     low.add(p.block, 4);
-    low.add(p.k, 7);
-    low.add(p.n_partial, 5);
+    low.add(k, 7);
+    low.add(is_free ? 0 : p.n_partial, 5);
     // A run has done its work when the amplitude is read; then only the size matters.
-    low.add(has_size ? static_cast<uint64_t>(field_bits()) : 0, 4);
+    low.add(has_size ? static_cast<uint64_t>(n_bits) : 0, 4);
     low.add(p.stuffing_due ? 1 : 0, 1);
-    high.add(p.partial, 16);
+    high.add(is_free ? 0 : p.partial, 16);
     high.add(p.node, 16);
 }
 
@@ -115,10 +131,11 @@ std::optional<FarKey> JpegCursor::far_key() const {
     if (plan().kind() == ScanKind::kAcRefinement) return std::nullopt;
     Packer low;
     Packer high;
-    add_place(low, high);
+    const uint32_t n_past = lead();
+    add_place(low, high, p.k - n_past);
     low.add(0, 3);
     low.add(1, 1);
-    return FarKey{{.high = high.word(), .low = low.word()}, p.interval_left_mcus};
+    return FarKey{{.high = high.word(), .low = low.word()}, {p.interval_left_mcus, n_past}};
 }
 
 static_assert(static_cast<unsigned>(Element::kEnd) < 1u << 6, "keys give an element six bits");
@@ -255,9 +272,20 @@ JpegCursor::FarWalker JpegCursor::far_walker() const { return FarWalker(*this); 
 
 JpegCursor::FarWalker::FarWalker(const JpegCursor& cursor)
     : walker_(cursor), first_mcu_(cursor.position_.mcu) {
+    Position& p = walker_.cursor_.position_;
     // Fewer than BandPaths::kNever.
-    walker_.cursor_.position_.interval_left_mcus = std::numeric_limits<uint32_t>::max() - 1;
-    walker_.cursor_.position_.keeps_history = false;
+    p.interval_left_mcus = std::numeric_limits<uint32_t>::max() - 1;
+    p.keeps_history = false;
+    p.k = static_cast<uint8_t>(p.k - cursor.lead());
+    const auto next = std::ranges::upper_bound(kFirstOfLeads, p.k);
+    n_leads_ = (next == kFirstOfLeads.end() ? kBlockSize : *next) - p.k;
+    // Where there are several, the end of an amplitude that is begun ends no block.
+    p.notes_lead = n_leads_ > 1;
+}
+
+WalkScope JpegCursor::FarWalker::scope() const {
+    const uint8_t least_other = walker_.cursor_.position_.least_other_lead;
+    return {n_ended(), least_other < n_leads_ ? least_other : WalkScope::kNoLead};
 }
 
 uint32_t JpegCursor::FarWalker::n_ended() const {
