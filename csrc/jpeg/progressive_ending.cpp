@@ -135,7 +135,9 @@ uint64_t JpegCursor::skip_band_scan() {
     while (true) {
         EndingBits bits;
         while (p.in_scan && !p.restart_due) {
-            if (plan->ends_by_runs() && is_at_band_block_start()) {
+            // The interval that has begun, from here, and all whole ones.
+            if (plan->ends_by_runs() && is_at_band_block_start() &&
+                plan->band_ending().ends_by_runs(p.interval_left_mcus)) {
                 Corrections corrections = plan->corrections_from(p.mcu);
                 for (uint32_t n_left = p.interval_left_mcus; n_left > 0;) {
                     const uint32_t n = add_runs(bits, *plan, corrections, p.mcu, n_left);
