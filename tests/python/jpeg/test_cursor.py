@@ -64,6 +64,15 @@ GRAMMARS = {
         restart_interval=7,
         huffman_tables=_odd_tables(_ONES, _LONG_RUNS),
     ),
+    # Two runs end all blocks, but not the last ones where those before them are coded.
+    "progressive runs or none": JpegGrammar(
+        process="progressive",
+        width=112,
+        height=8,
+        subsampling="gray",
+        restart_interval=0,
+        huffman_tables=_odd_tables(_ONES, _LONG_RUNS),
+    ),
     **{
         f"like progressive {seed}": JpegGrammar.like(
             write_random_file(seed, process="progressive", portable=seed % 2 == 0).data
