@@ -130,10 +130,10 @@ struct WalkScope {
 /// Masks shared by more states still.
 ///  - far_key(): two states with equal keys accept the same tokens, as far as their counters let
 ///    them, but for those that a far walker takes to where its scope has one of the two no more.
-///  - far_walker(): walker() of a state with lead 0 whose unit never ends. Its scope() says how many
-///    parts the bytes that it took have ended, or could not go on without, and from which lead on
-///    they would mean another thing; after a rejecting accept(), with what the last byte did before
-///    what is not legal. It only narrows.
+///  - far_walker(): walker() of a state with lead 0 whose unit never ends. Its scope() says how
+///    many parts the bytes that it took have ended, or could not go on without, and from which lead
+///    on they would mean another thing; after a rejecting accept(), with what the last byte did
+///    before what is not legal. It only narrows.
 template <class C>
 concept SharesFarMasks =
     SharesMasks<C> && requires(const C& cursor, typename C::FarWalker walker, uint8_t byte) {
