@@ -83,7 +83,7 @@ def test_a_progressive_matcher_grows_with_the_blocks_that_are_not_zero() -> None
 
 
 def test_the_cache_stays_within_its_bounds(byte_info: pcl.TokenizerInfo) -> None:
-    limit = 1 << 18
+    limit = 1 << 16
     sample = picture(0)
     compiled = pcl.compile_grammar(pcl.JpegGrammar.like(sample), byte_info, cache_bytes=limit)
     prompt = prompt_of(compiled)
