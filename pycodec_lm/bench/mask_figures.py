@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .mask_bench import APPLY_SHAPE, MaskResults
+from .mask_speed import MaskTimes
 from .measure import Report, Spread
 
 __all__ = ["mask_report"]
@@ -55,6 +56,11 @@ def _p50_p90_p99(spread: Spread) -> list[str]:
     return _us(spread.median, spread.p90, spread.p99)
 
 
+def _case(row: MaskTimes) -> list[str]:
+    """The cells that say what a row of masks is of."""
+    return [row.grammar, str(row.vocab_size), str(row.max_tokens or "none")]
+
+
 def _add_masks(report: Report, results: MaskResults) -> None:
     columns = ["JpegGrammar", "V", "max_tokens"]
     report.add_table(
@@ -62,9 +68,7 @@ def _add_masks(report: Report, results: MaskResults) -> None:
         [*columns, "calls", "fill p50", "p90", "p99", "accept p50", "p99"],
         [
             [
-                row.grammar,
-                str(row.vocab_size),
-                str(row.max_tokens or "none"),
+                *_case(row),
                 str(row.fill.n),
                 *_p50_p90_p99(row.fill),
                 *_us(row.accept.median, row.accept.p99),
@@ -78,9 +82,7 @@ def _add_masks(report: Report, results: MaskResults) -> None:
         [*columns, "torch p50", "C++ p50", "cold mean", "p50", "p99"],
         [
             [
-                row.grammar,
-                str(row.vocab_size),
-                str(row.max_tokens or "none"),
+                *_case(row),
                 *(["-"] if row.tensor is None else _us(row.tensor.median)),
                 *_us(row.inside.median, row.cold.mean, row.cold.median, row.cold.p99),
             ]
@@ -92,9 +94,7 @@ def _add_masks(report: Report, results: MaskResults) -> None:
         [*columns, "files before", "hit rate", "masks kept", "MiB", "thrown out", "trie nodes"],
         [
             [
-                row.grammar,
-                str(row.vocab_size),
-                str(row.max_tokens or "none"),
+                *_case(row),
                 str(row.n_warm_up),
                 f"{100 * row.hit_rate:.2f} %",
                 f"{row.stats['cache_entries']:,}",

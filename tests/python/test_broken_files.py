@@ -102,6 +102,13 @@ def changed(path: Path, data: bytes) -> Iterator[None]:
         kept.replace(path)
 
 
+def with_another_value(path: Path, data: st.DataObject) -> bytes:
+    """The JSON of the file with some value replaced."""
+    content = json.loads(path.read_text())
+    at = data.draw(st.sampled_from([*paths_of(content)]))
+    return json.dumps(replaced(content, at, data.draw(JSON_VALUES))).encode()
+
+
 def loads_or_says_why(load: Callable[[], object]) -> None:
     with contextlib.suppress(CodecLMError):
         load()
@@ -111,10 +118,7 @@ def loads_or_says_why(load: Callable[[], object]) -> None:
 @given(data=st.data())
 def test_tokenizer_json_with_another_value_somewhere(folder: Path, data: st.DataObject) -> None:
     path = folder / TOKENIZER_FILE
-    content = json.loads(path.read_text())
-    at = data.draw(st.sampled_from([*paths_of(content)]))
-    text = json.dumps(replaced(content, at, data.draw(JSON_VALUES)))
-    with changed(path, text.encode()):
+    with changed(path, with_another_value(path, data)):
         loads_or_says_why(lambda: pcl.ByteTokenizer.load(path))
         loads_or_says_why(lambda: pcl.TokenizerInfo.from_file(path))
 
@@ -139,10 +143,7 @@ def digit_runs(data: bytes) -> list[bytes]:
 @given(data=st.data())
 def test_config_with_another_value_somewhere(folder: Path, data: st.DataObject) -> None:
     path = folder / CONFIG_FILE
-    content = json.loads(path.read_text())
-    at = data.draw(st.sampled_from([*paths_of(content)]))
-    text = json.dumps(replaced(content, at, data.draw(JSON_VALUES)))
-    with changed(path, text.encode()):
+    with changed(path, with_another_value(path, data)):
         loads_or_says_why(lambda: load_checkpoint(folder))
 
 
