@@ -183,6 +183,17 @@ private:
         bool predictors_are_relative = false;
         Predictors lowest{};
         Predictors highest{};
+
+        /// At a byte boundary, before the first block of an MCU and its first bit.
+        void leave_block() {
+            bit = 0;
+            node = 0;
+            partial = 0;
+            n_partial = 0;
+            k = 0;
+            block = 0;
+            stuffing_due = false;
+        }
         // A FarWalker's, in the block it began in: with a smaller lead() it goes the same way.
         bool notes_lead = false;
         uint8_t least_other_lead = kBlockSize;

@@ -41,20 +41,10 @@ bool FastDcFirst::take_mcus(
 
 bool FastDcFirst::check(const IntervalBytes& interval, uint32_t /*first_mcu*/, uint32_t n_mcus) {
     constexpr uint32_t kMcusInGroup = 32;
-    BitReader bits(interval.data());
-    Predictors predictors{};
-    place_ = {};
-    uint64_t bit = 0;
-    for (uint32_t mcu = 0; mcu < n_mcus;) {
-        const IntervalPlace start{.n_mcus = mcu, .bit = bit, .predictors = predictors};
-        const uint32_t n = std::min(kMcusInGroup, n_mcus - mcu);
-        if (!take_mcus(bits, n, interval.data_end(), predictors)) return false;
-        bit = bits.position_bits();
-        if (bit > interval.n_bits()) return false;
-        if (bit >= start.bit + kBitsBehindPlace) place_ = start;
-        mcu += n;
-    }
-    return interval.may_end_at(bit);
+    const auto take = [&](BitReader& bits, uint32_t n, Predictors& predictors) {
+        return take_mcus(bits, n, interval.data_end(), predictors);
+    };
+    return check_groups(interval, n_mcus, kMcusInGroup, take);
 }
 
 bool FastDcRefinement::check(

@@ -270,13 +270,7 @@ JpegCursor JpegCursor::at_scan_end() const {
     JpegCursor cursor = *this;
     Position& p = cursor.position_;
     cursor.observer_ = nullptr;
-    p.stuffing_due = false;
-    p.bit = 0;
-    p.n_partial = 0;
-    p.partial = 0;
-    p.node = 0;
-    p.k = 0;
-    p.block = 0;
+    p.leave_block();
     p.mcu = plan().n_mcus();
     cursor.end_interval();
     return cursor;

@@ -40,13 +40,7 @@ void JpegCursor::end_open_scan() {
     Position& p = position_;
     if (p.row_end != Position::RowEnd::kNone) p.mcu = p.row_end_mcu;
     p.row_end = Position::RowEnd::kNone;
-    p.bit = 0;
-    p.node = 0;
-    p.partial = 0;
-    p.n_partial = 0;
-    p.k = 0;
-    p.block = 0;
-    p.stuffing_due = false;
+    p.leave_block();
     p.restart_due = false;
     p.in_scan = false;
     ++p.pinned_chunk;

@@ -135,20 +135,6 @@ uint64_t JpegCursor::skip_band_scan() {
     while (true) {
         EndingBits bits;
         while (p.in_scan && !p.restart_due) {
-            // The interval that has begun, from here, and all whole ones.
-            if (plan->ends_by_runs() && is_at_band_block_start() &&
-                plan->band_ending().ends_by_runs(p.interval_left_mcus)) {
-                Corrections corrections = plan->corrections_from(p.mcu);
-                for (uint32_t n_left = p.interval_left_mcus; n_left > 0;) {
-                    const uint32_t n = add_runs(bits, *plan, corrections, p.mcu, n_left);
-                    p.mcu += n;
-                    n_left -= n;
-                }
-                bits.pad();
-                n_bytes += bits.n_bytes() + bytes_of_intervals(*plan, corrections, p.mcu);
-                *this = at_scan_end();
-                return n_bytes;
-            }
             if (p.at == Element::kCorrectionBit && p.end_of_band_run > 0) {
                 skip_run_of_blocks(bits);
             } else if (!skip_band_steps(bits)) {
@@ -159,6 +145,11 @@ uint64_t JpegCursor::skip_band_scan() {
         }
         n_bytes += bits.n_bytes();
         if (!p.in_scan) return n_bytes;
+        if (plan->ends_by_runs()) {
+            n_bytes += bytes_of_intervals(*plan, plan->corrections_from(p.mcu), p.mcu);
+            *this = at_scan_end();
+            return n_bytes;
+        }
         n_bytes += kRestartMarkerBytes;
         expect(Element::kMarker);
         take_marker(static_cast<uint8_t>(marker::kRst0 + p.restart_number));

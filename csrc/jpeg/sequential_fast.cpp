@@ -107,22 +107,11 @@ bool FastSequential::add_differences(uint32_t n_mcus, Predictors& predictors) co
 }
 
 bool FastSequential::check(const IntervalBytes& interval, uint32_t /*first_mcu*/, uint32_t n_mcus) {
-    BitReader bits(interval.data());
-    Predictors predictors{};
-    place_ = {};
-    uint64_t bit = 0;
-    for (uint32_t mcu = 0; mcu < n_mcus;) {
-        const IntervalPlace start{.n_mcus = mcu, .bit = bit, .predictors = predictors};
-        const uint32_t n = std::min(mcus_in_group_, n_mcus - mcu);
+    const auto take = [&](BitReader& bits, uint32_t n, Predictors& predictors) {
         const size_t n_blocks = size_t{n} * static_cast<size_t>(plan_.n_blocks());
-        if (!take_blocks(bits, n_blocks, interval.data_end())) return false;
-        if (!add_differences(n, predictors)) return false;
-        bit = bits.position_bits();
-        if (bit > interval.n_bits()) return false;
-        if (bit >= start.bit + kBitsBehindPlace) place_ = start;
-        mcu += n;
-    }
-    return interval.may_end_at(bit);
+        return take_blocks(bits, n_blocks, interval.data_end()) && add_differences(n, predictors);
+    };
+    return check_groups(interval, n_mcus, mcus_in_group_, take);
 }
 
 }  // namespace pycodec_lm::jpeg

@@ -173,11 +173,7 @@ void walk(
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
-    const Bytes input(data, n_bytes);
-    fuzzing::Choices choices(input);
-    const auto grammar = fuzzing::grammar_of(choices.first());
-    const std::vector<uint8_t> bytes =
-        fuzzing::with_header(*grammar, fuzzing::file_of(input), choices);
+    auto [choices, grammar, bytes] = fuzzing::Subject(Bytes(data, n_bytes));
     const Bytes file(bytes);
     const auto info = make_info(file, choices);
     const JpegCursor start(grammar);

@@ -110,11 +110,7 @@ void check_pinned(const Grammar& grammar, Bytes file, const std::vector<Coeffici
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
-    const Bytes input(data, n_bytes);
-    fuzzing::Choices choices(input);
-    const Grammar grammar = fuzzing::grammar_of(choices.first());
-    const std::vector<uint8_t> file =
-        fuzzing::with_header(*grammar, fuzzing::file_of(input), choices);
+    auto [choices, grammar, file] = fuzzing::Subject(Bytes(data, n_bytes));
     const CheckResult result = check(grammar, file.data(), file.size());
 
     check_trace(grammar, file, result, choices);

@@ -108,4 +108,9 @@ std::vector<uint8_t> with_header(const JpegGrammar& grammar, Bytes file, Choices
     return bytes;
 }
 
+Subject::Subject(Bytes input)
+    : choices(input),
+      grammar(grammar_of(choices.first())),
+      file(with_header(*grammar, file_of(input), choices)) {}
+
 }  // namespace fuzzing

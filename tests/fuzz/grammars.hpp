@@ -23,4 +23,13 @@ std::vector<uint8_t> with_header(
     const pycodec_lm::jpeg::JpegGrammar& grammar, Bytes file, Choices& choices
 );
 
+/// What most targets read out of their input: a grammar, a file for it, and more to choose by.
+struct Subject {
+    explicit Subject(Bytes input);
+
+    Choices choices;
+    std::shared_ptr<const pycodec_lm::jpeg::JpegGrammar> grammar;
+    std::vector<uint8_t> file;
+};
+
 }  // namespace fuzzing
