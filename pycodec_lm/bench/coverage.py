@@ -100,8 +100,10 @@ _ERROR_CODES = [
     "jpeg_extension",
     "component_count_unsupported",
 ]
+# A progressive frame has four components at most (Table B.2): more are no matter of support.
+_SEQUENTIAL_ONLY = ("ac_symbol_reserved", "component_count_unsupported")
 _PROGRESSIVE_ERROR_CODES = [
-    *(code for code in _ERROR_CODES if code != "ac_symbol_reserved"),
+    *(code for code in _ERROR_CODES if code not in _SEQUENTIAL_ONLY),
     "band_order",
     "band_accuracy",
     "ac_interleaved",

@@ -36,6 +36,7 @@ _BLOCK_STYLES = ("empty", "ends", "uniform", "full", "runs", "large")
 # Fields that one scan may take for blocks that are not empty, roughly.
 _TARGET_FIELDS = 1500
 _MANY_SCANS = 30
+_MANY_BLOCKS = 1 << 14  # the shortest EOB14
 # Longer intervals need an end-of-band run in a refinement's table (scan_script.hpp).
 _MAX_BLOCKS_WITHOUT_RUN = 64
 # One block in so many has the engine's legal symbols compared with those of the standard.
@@ -46,12 +47,13 @@ def _is_end(symbol: int) -> bool:
     return symbol & 15 == 0 and symbol != _ZRL
 
 
-def random_band_table(rng: random.Random, kind: str) -> TableDesign:
-    """A table of AC symbols for a scan of a kind, of one of several sorts."""
-    refines = kind == "AC refinement"
+def random_band_table(rng: random.Random, scan: Scan) -> TableDesign:
+    """A table of AC symbols for a scan, of one of several sorts."""
+    refines = scan.ah > 0
+    has_long_runs = scan.n_mcus > _MANY_BLOCKS
     coefficients = [run << 4 | size for run in range(16) for size in range(1, 2 if refines else 11)]
     sort = rng.choice(("all", "some", "few", "ends", "some ends", "no ends", "odd"))
-    if sort == "all":
+    if has_long_runs or sort == "all":
         symbols = [*coefficients, *_ENDS, _ZRL]
     elif sort == "some":
         n = rng.randint(1, len(coefficients))
@@ -87,6 +89,11 @@ class ProgressiveScript:
         # Al of the last scan of each coefficient.
         self.accuracy = np.full((n_components, _LAST + 1), _NOT_CODED)
         self._wanted_scans = self.rng.choice((0, 1, 3, 6, 12, _MANY_SCANS, 10**6))
+        # Runs of all lengths are wanted there, and little else: each scan takes long.
+        wide, high = walk.structure.blocks_of(0)
+        self.is_vast = wide * high > _MANY_BLOCKS
+        if self.is_vast:
+            self._wanted_scans = 8
         self._next: Scan | None = None
 
     def is_done(self) -> bool:
@@ -128,6 +135,8 @@ class ProgressiveScript:
         precision = self.walk.structure.precision
         if scan.ss == 0:
             return min(symbols) <= last_dc_category(precision, scan.al)
+        if scan.n_mcus > _MANY_BLOCKS:
+            return _EOB0 in symbols and _ENDS[-1] in symbols
         if _EOB0 in symbols:
             return True
         interval = scan.restart_interval or scan.n_mcus
@@ -170,9 +179,13 @@ class ProgressiveScript:
         return self._draw_band(refines=kind == "AC refinement")
 
     def _draw_al(self, highest: int) -> int:
+        if self.is_vast:
+            return self.rng.randint(0, 1)
         if len(self.walk.structure.scans) > _MANY_SCANS:
             return 0
-        return self.rng.choice((0, 0, 0, 1, 1, 2, 3, self.rng.randint(0, highest)))
+        if self.rng.random() < 0.4:
+            return self.rng.randint(0, highest)
+        return self.rng.choice((0, 0, 0, 1, 1, 2, 3))
 
     def _draw_dc_components(self, accuracy: int) -> tuple[int, ...]:
         """Some of the components whose DC coefficients have an accuracy, as an MCU holds them."""
@@ -355,7 +368,8 @@ class _BandWriter(ScanWriter):
         others = [s for s in symbols if not _is_end(s)]
         if ends and (style in ("empty", "ends") or not others):
             # Long runs, mostly: there are many blocks, and fields take time.
-            return max(ends) if self.rng.random() < 0.8 else self.rng.choice(ends)
+            ends.sort()
+            return self.rng.choice([ends[-1], *ends[-5:]] if self.rng.random() < 0.8 else ends)
         if style == "empty":
             return max(others, key=lambda symbol: symbol >> 4)
         wanted = others

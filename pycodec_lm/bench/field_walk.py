@@ -237,8 +237,10 @@ class FieldWalk:
     def _draw_restart_interval(self) -> int:
         rng = self.rng
         several = (rng.randint(2, 9), rng.randint(10, 40), rng.randint(100, 300))
-        # Larger ones make ffmpeg complain.
-        return rng.choice((0, 1, *several, rng.randint(65, 65279), 65279))
+        longest = 65279  # more make ffmpeg complain
+        if self._script is not None and self._script.is_vast:
+            return rng.choice((0, longest))
+        return rng.choice((0, 1, *several, rng.randint(65, longest), longest))
 
     def _write_free_segment(self, marker: int) -> None:
         # Shorter APPn segments make ffmpeg complain.
@@ -270,7 +272,7 @@ class FieldWalk:
         self.structure.precision = 8 if sof == SOF0 else rng.choice(precisions)
         self.put("P", self.structure.precision)
         width, height = self._draw_size()
-        if sof == SOF2 and n_components == 1 and rng.random() < 0.04:
+        if sof == SOF2 and n_components == 1 and rng.random() < 0.35:
             width, height = rng.choice(_MANY_BLOCKS)
         self.put("Y", height)
         self.put("X", width)
@@ -343,7 +345,7 @@ class FieldWalk:
             if useless:
                 design = useless_huffman_table(rng, table_class)
             elif self._script is not None and table_class == AC:
-                design = random_band_table(rng, self._script.next_scan().kind)
+                design = random_band_table(rng, self._script.next_scan())
             else:
                 design = random_huffman_table(rng, table_class)
             slot = rng.randrange(n_slots) if rng.random() < 0.3 else rng.randrange(2)
