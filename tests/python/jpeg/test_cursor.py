@@ -22,7 +22,7 @@ _ONES_AC = ((1,) * 12 + (0,) * 4, bytes((0x11, 0x21, 0x31, 0x41, 0x51, 1, 2, 3, 
 # Ends of band over 4 blocks and more only: the last ones of an interval must be filled.
 _LONG_RUNS = ((1, 1, 1, 1, 1) + (0,) * 11, bytes((0x01, 0x20, 0x11, 0xF0, 0x31)))
 # Few blocks and many scans; every other one is portable.
-_PROGRESSIVE_SEEDS = (0, 11, 14, 35, 44, 46)
+_PROGRESSIVE_SEEDS = (0, 4, 8, 19, 39, 58)
 
 
 def _odd_tables(dc: tuple, ac: tuple) -> dict:

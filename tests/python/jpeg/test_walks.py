@@ -83,7 +83,7 @@ GRAMMARS = {
     "small progressive": JpegGrammar(
         process="progressive", width=20, height=30, subsampling="4:2:0", quality=60
     ),
-    "like progressive": JpegGrammar.like(write_random_file(14, process="progressive").data),
+    "like progressive": JpegGrammar.like(write_random_file(22, process="progressive").data),
     "narrow": JpegGrammar(width=24, height=9, subsampling="4:2:0", quality=60),
     "jpeg_lm": JpegGrammar.jpeg_lm(48, 32),
     "like": JpegGrammar.like(write_random_file(3).data),
