@@ -23,7 +23,7 @@ void bind_status(py::module_& m) {
         .def_property_readonly("ok", [](const Status& s) { return static_cast<bool>(s); })
         .def_property_readonly("family", [](const Status& s) { return to_string(s.family()); })
         .def_property_readonly("code", [](const Status& s) { return info(s.code).id; })
-        .def_property_readonly("clause", [](const Status& s) { return info(s.code).clause; })
+        .def_property_readonly("clause", [](const Status& s) { return clause_of(s); })
         .def_property_readonly("element", [](const Status& s) { return info(s.element).name; })
         .def_readonly("value", &Status::value)
         .def_readonly("limit", &Status::limit)

@@ -3,18 +3,15 @@
 #include <array>
 #include <cstddef>
 
+#include "grammar/status_h264.hpp"
+
 namespace pycodec_lm {
 namespace {
 
-struct CodeRow {
-    Code code;
-    CodeInfo info;
-};
-
 using enum Family;
 
-// One row a code, in the order of the enum (checked below). {value}, {hex} and {limit} stand for
-// the numbers of the Status.
+// One row a code of JPEG and of all codecs, in the order of the enum (checked below). {value},
+// {hex} and {limit} stand for the numbers of the Status.
 constexpr CodeRow kCodes[] = {
     {Code::kOk, {kValid, "ok", "", "valid"}},
     {Code::kTruncated,
@@ -255,15 +252,27 @@ std::string hex_byte(int32_t value) {
 
 }  // namespace
 
-const CodeInfo& info(Code code) { return kCodes[static_cast<size_t>(code)].info; }
+const CodeInfo& info(Code code) {
+    const auto i = static_cast<size_t>(code);
+    return i < std::size(kCodes) ? kCodes[i].info : h264_codes()[i - std::size(kCodes)].info;
+}
 
-const ElementInfo& info(Element element) { return kElements[static_cast<size_t>(element)]; }
+const ElementInfo& info(Element element) {
+    const auto i = static_cast<size_t>(element);
+    return i < std::size(kElements) ? kElements[i] : h264_elements()[i - std::size(kElements)];
+}
 
 std::string_view to_string(Family family) {
     constexpr std::array<std::string_view, 5> kNames{
         "valid", "truncated", "corrupt", "unsupported", "misuse"
     };
     return kNames[static_cast<size_t>(family)];
+}
+
+std::string_view clause_of(const Status& status) {
+    const CodeInfo& code = info(status.code);
+    const bool is_of_element = code.clause.empty() && code.family == kCorrupt;
+    return is_of_element ? info(status.element).clause : code.clause;
 }
 
 std::string to_string(const Status& status) {
@@ -274,7 +283,8 @@ std::string to_string(const Status& status) {
     replace(text, "{limit}", std::to_string(status.limit));
     if (status) return text;
     std::string message;
-    if (!code.clause.empty()) message.append(code.clause).append(": ");
+    const std::string_view clause = clause_of(status);
+    if (!clause.empty()) message.append(clause).append(": ");
     message.append(text);
     message.append(" (");
     if (status.element != Element::kNone) message.append(info(status.element).name).append(", ");

@@ -11,6 +11,8 @@ namespace pycodec_lm {
 
 class ValueSet {
 public:
+    static constexpr size_t kMaxRanges = 16;
+
     struct Range {
         uint32_t first;
         uint32_t last;
@@ -110,7 +112,7 @@ private:
         return lowest;
     }
 
-    std::array<Range, 10> ranges_{};
+    std::array<Range, kMaxRanges> ranges_{};
     size_t n_ranges_ = 0;
     uint64_t bits_ = 0;   // not 0: these, and no ranges
     uint32_t small_ = 0;  // not 0: sums, and no ranges

@@ -1,0 +1,234 @@
+// The shortest known ending of a stream: bit by bit, towards the cheapest value of each field.
+//
+// An intra macroblock without coefficients has 8 bits, a run of skipped ones of any length a few;
+// so a picture that may have P slices is ended with one.
+#include <algorithm>
+#include <bit>
+
+#include "h264/cursor.hpp"
+#include "h264/residual_tables.hpp"
+
+namespace pycodec_lm::h264 {
+namespace {
+
+constexpr int64_t kFlatIntra = 3;       // I_16x16_2_0_0, Table 7-11
+constexpr int64_t kFlatIntraInP = 8;    // behind the five P types
+constexpr int64_t kNoPatternIntra = 3;  // coded_block_pattern 0, Table 9-4
+// Another slice takes about as many bytes.
+constexpr uint32_t kManyMacroblocks = 16;
+
+}  // namespace
+
+bool AvcCursor::is_complete() const {
+    const Position& p = position_;
+    if (p.at != Element::kStartCode && (!p.ended.is_alive || is_in_slice())) return false;
+    return p.phase == Phase::kAfter || p.phase == Phase::kEndOfSequence ||
+           p.phase == Phase::kEndOfStream;
+}
+
+/// With so many macroblocks left behind it, the I slice ends sooner than its picture.
+bool AvcCursor::prefers_another_slice(uint32_t next_mb) const {
+    return position_.slice.type == SliceType::kI && may_be_p_slice() && !is_p_excluded() &&
+           sps().frame_mbs() - next_mb > kManyMacroblocks;
+}
+
+/// All slices of the picture are I slices, by the slice_type of one.
+bool AvcCursor::is_p_excluded() const { return context_->has_one_slice_type; }
+
+/// The value to go for, where it is not the one with the shortest code or the smallest.
+std::optional<int64_t> AvcCursor::wanted_value() const {
+    const Position& p = position_;
+    switch (p.at) {
+        case Element::kNalRefIdc:
+            return wanted_nal_header().nal_ref_idc;
+        case Element::kNalUnitType:
+            return wanted_nal_header().nal_unit_type;
+        case Element::kDeltaScale:
+            return p.number > 128 ? 256 - p.number : -p.number;  // nextScale 0: no more of them
+        case Element::kPayloadType:
+        case Element::kSeiPayload:
+        case Element::kNalPayload:
+            return 128;  // not to be escaped
+        case Element::kSliceType:
+            return 0;
+        case Element::kModificationOfPicNumsIdc:
+            return 3;
+        case Element::kMbSkipRun:
+            return n_mbs_left();
+        case Element::kMbType:
+            return p.slice.type == SliceType::kI ? kFlatIntra : kFlatIntraInP;
+        case Element::kPrevIntra4x4PredModeFlag:
+            return 1;
+        case Element::kPcmSampleLuma:
+        case Element::kPcmSampleChroma:
+            return 128;
+        case Element::kCodedBlockPattern:
+            return p.mb.kind == MbKind::kInter ? 0 : kNoPatternIntra;
+        default:
+            return std::nullopt;
+    }
+}
+
+/// nal_ref_idc and nal_unit_type of the unit that leads to a whole picture soonest, or past it.
+AvcCursor::NalHeader AvcCursor::wanted_nal_header() const {
+    const Position& p = position_;
+    const Context& c = *context_;
+    if (p.phase == Phase::kPicture)
+        return {
+            c.first_slice.is_reference() ? uint8_t{1} : uint8_t{0}, c.first_slice.nal_unit_type
+        };
+    const auto has_sps = [&] {
+        return std::any_of(c.sets->sps.begin(), c.sets->sps.end(), [](const auto& sps) {
+            return sps != nullptr;
+        });
+    };
+    // A slice, or what it lacks; where its start code is too short, what needs no longer one.
+    const NalHeader candidates[] = {
+        {0, nal::kSlice},         {1, nal::kSlice},
+        {1, nal::kIdrSlice},      {1, has_sps() ? nal::kPps : nal::kSps},
+        {0, nal::kEndOfSequence}, {0, nal::kSei},
+    };
+    const bool is_type_due = p.at == Element::kNalUnitType;
+    for (const NalHeader& header : candidates) {
+        if (is_type_due && (header.nal_ref_idc != 0) != (p.nal_ref_idc != 0)) continue;
+        if (is_legal_nal_unit_type(header.nal_unit_type, header.nal_ref_idc)) return header;
+    }
+    return {
+        p.nal_ref_idc, static_cast<uint8_t>(*legal_nal_unit_types(p.nal_ref_idc).lowest_in(0, 31))
+    };
+}
+
+/// The symbol of the code in force, of those below its node, that is cheapest with what follows.
+int AvcCursor::wanted_row() const {
+    const Position& p = position_;
+    const Macroblock& mb = p.mb;
+    const PrefixCode& code = *field().code;
+    int best = 0;
+    int least = INT32_MAX;
+    for (uint64_t left = code.node(p.node).symbols & legal_rows(); left != 0; left &= left - 1) {
+        const int row = std::countr_zero(left);
+        const int n_bits = code.length(row) + least_bits_after_row(mb, p.at, row);
+        if (n_bits >= least) continue;
+        least = n_bits;
+        best = row;
+    }
+    return best;
+}
+
+/// The next bit of the ending.
+bool AvcCursor::ending_bit() const {
+    const Position& p = position_;
+    const Field how = field();
+    bool bit = false;
+    switch (how.spelling) {
+        case Spelling::kNumber: {
+            const auto wanted = wanted_value();
+            const int n_left = how.n_bits - p.n_partial - 1;
+            if (wanted) bit = (*wanted >> n_left) & 1;
+            break;
+        }
+        case Spelling::kUe:
+        case Spelling::kSe: {
+            // The shortest code, of these the smallest, but for what is wanted.
+            bit = p.partial == 0;
+            const auto wanted = wanted_value();
+            if (!wanted) break;
+            const uint64_t code_num = how.spelling == Spelling::kUe ? static_cast<uint64_t>(*wanted)
+                                      : *wanted > 0 ? static_cast<uint64_t>(2 * *wanted - 1)
+                                                    : static_cast<uint64_t>(-2 * *wanted);
+            const uint64_t code = code_num + 1;
+            const int n_bits = 2 * static_cast<int>(std::bit_width(code)) - 1;
+            const int n_left = n_bits - p.n_partial;
+            if (n_left > 0 && code >> n_left == p.partial) bit = (code >> (n_left - 1)) & 1;
+            break;
+        }
+        case Spelling::kFlipped:
+        case Spelling::kUnary:
+            bit = true;
+            break;
+        case Spelling::kCode: {
+            const int child = how.code->node(p.node).children[1];
+            bit = (how.code->symbols_below(child) >> wanted_row()) & 1;
+            break;
+        }
+        case Spelling::kTrailing:
+            bit = p.n_partial == 0;
+            break;
+        case Spelling::kZeros:
+            break;
+    }
+    AvcCursor next = *this;
+    next.position_.may_end = false;
+    return next.take_bit(bit) ? bit : !bit;
+}
+
+/// The first byte of the ending; the stream must not be complete.
+uint8_t AvcCursor::ending_byte() const {
+    const Position& p = position_;
+    if (p.at == Element::kStartCode) return p.n_zeros >= (is_short_start_enough() ? 2 : 3) ? 1 : 0;
+    if (p.ended.is_alive && prefers_end())
+        return p.ended.n_zeros == 2 && is_short_start_enough() ? 1 : 0;
+    AvcCursor at = *this;
+    unsigned byte = 0;
+    for (int n_left = 8; n_left > 0; --n_left) {
+        Position& next = at.position_;
+        if (next.may_end && !p.after_emulation && at.prefers_end_here()) {
+            // rbsp_trailing_bits() up to the end of the byte.
+            byte = (byte << n_left) | (1u << (n_left - 1));
+            break;
+        }
+        next.may_end = false;
+        // After 00 00 03 six zeros come.
+        const bool bit = p.after_emulation && n_left > 2 ? false : at.ending_bit();
+        at.take_bit(bit);
+        byte = (byte << 1) | bit;
+    }
+    if (p.n_zeros == 2 && !p.after_emulation && byte <= 3) return 3;
+    return static_cast<uint8_t>(byte);
+}
+
+/// A slice may come next after a start code of three bytes.
+bool AvcCursor::is_short_start_enough() const {
+    if (position_.phase == Phase::kPicture || is_in_slice()) return true;
+    AvcCursor at = *this;
+    at.position_.has_zero_byte = false;
+    return at.is_legal_nal_unit_type(nal::kSlice, 0) || at.is_legal_nal_unit_type(nal::kSlice, 1) ||
+           at.is_legal_nal_unit_type(nal::kIdrSlice, 1);
+}
+
+/// The reading that the RBSP ended is the one to go on with.
+bool AvcCursor::prefers_end() const {
+    return !is_in_slice() || prefers_another_slice(position_.ended.next_mb);
+}
+
+/// The RBSP may end before the next bit, and should.
+bool AvcCursor::prefers_end_here() const {
+    return !is_in_slice() || prefers_another_slice(position_.next_mb);
+}
+
+void AvcCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
+    AvcCursor cursor = *this;
+    for (uint64_t n = 0; n < limit && !cursor.is_complete(); ++n) {
+        const uint8_t byte = cursor.ending_byte();
+        cursor.accept(byte);
+        out.push_back(byte);
+    }
+}
+
+uint64_t AvcCursor::bytes_to_complete() const {
+    AvcCursor cursor = *this;
+    uint64_t n_bytes = 0;
+    for (; !cursor.is_complete(); ++n_bytes) cursor.accept(cursor.ending_byte());
+    return n_bytes;
+}
+
+ByteSet AvcCursor::allowed() const {
+    ByteSet set;
+    for (unsigned byte = 0; byte < 256; ++byte) {
+        if (AvcCursor(*this).accept(static_cast<uint8_t>(byte)))
+            set.insert(static_cast<uint8_t>(byte));
+    }
+    return set;
+}
+
+}  // namespace pycodec_lm::h264

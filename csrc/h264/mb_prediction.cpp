@@ -1,0 +1,168 @@
+// Which predictions there are: intra modes, 8.3; motion vectors, 8.4.1.
+#include <algorithm>
+
+#include "h264/cursor.hpp"
+
+namespace pycodec_lm::h264 {
+namespace {
+
+int16_t median(int16_t a, int16_t b, int16_t c) {
+    return std::max(std::min(a, b), std::min(std::max(a, b), c));
+}
+
+/// Which samples an Intra_4x4 mode needs, 8.3.1.2: left, top, and the corner.
+struct Needs {
+    bool left;
+    bool top;
+    bool corner;
+};
+constexpr Needs kIntra4x4Needs[] = {
+    {false, true, false},   // Vertical
+    {true, false, false},   // Horizontal
+    {false, false, false},  // DC
+    {false, true, false},   // Diagonal_Down_Left
+    {true, true, true},     // Diagonal_Down_Right
+    {true, true, true},     // Vertical_Right
+    {true, true, true},     // Horizontal_Down
+    {false, true, false},   // Vertical_Left
+    {true, false, false},   // Horizontal_Up
+};
+
+}  // namespace
+
+/// predIntra4x4PredMode, 8.3.1.1, of the block that p.mb.part counts to.
+uint8_t AvcCursor::predicted_intra_mode() const {
+    const Macroblock& mb = position_.mb;
+    const int column = column_of(mb.part);
+    const int row = row_of(mb.part);
+    const auto at = [&](int c, int r) { return mb.intra_mode[static_cast<size_t>(4 * r + c)]; };
+    uint8_t left;
+    uint8_t top;
+    if (column > 0) {
+        left = at(column - 1, row);
+    } else {
+        const MbEdge* edge = left_edge();
+        if (!serves_intra(edge)) return kIntraDc;
+        left = edge->intra_mode[static_cast<size_t>(row)];
+    }
+    if (row > 0) {
+        top = at(column, row - 1);
+    } else {
+        const MbEdge* edge = top_edge();
+        if (!serves_intra(edge)) return kIntraDc;
+        top = edge->intra_mode[static_cast<size_t>(column)];
+    }
+    return std::min(left, top);
+}
+
+bool AvcCursor::is_legal_intra_mode(uint8_t mode) const {
+    const int column = column_of(position_.mb.part);
+    const int row = row_of(position_.mb.part);
+    const Needs& needs = kIntra4x4Needs[mode];
+    if (needs.left && column == 0 && !serves_intra(left_edge())) return false;
+    if (needs.top && row == 0 && !serves_intra(top_edge())) return false;
+    if (!needs.corner || (column > 0 && row > 0)) return true;
+    if (column > 0) return serves_intra(top_edge());
+    return serves_intra(row > 0 ? left_edge() : top_left_edge());
+}
+
+/// Table 8-4: 0 vertical, 1 horizontal, 2 DC, 3 plane.
+bool AvcCursor::is_legal_intra16x16_mode(uint32_t mode) const {
+    switch (mode) {
+        case 0:
+            return serves_intra(top_edge());
+        case 1:
+            return serves_intra(left_edge());
+        case 2:
+            return true;
+        default:
+            return serves_intra(top_edge()) && serves_intra(left_edge()) &&
+                   serves_intra(top_left_edge());
+    }
+}
+
+/// Table 8-5: 0 DC, 1 horizontal, 2 vertical, 3 plane.
+bool AvcCursor::is_legal_intra_chroma_mode(uint32_t mode) const {
+    constexpr uint32_t kAs16x16[] = {2, 1, 0, 3};
+    return is_legal_intra16x16_mode(kAs16x16[mode]);
+}
+
+/// The motion of the 4x4 block at a column and row of this macroblock or beside it: 8.4.1.3.2.
+AvcCursor::MotionNeighbour AvcCursor::motion_at(int column, int row) const {
+    const Macroblock& mb = position_.mb;
+    const auto of_edge = [](const MbEdge* edge, int i) -> MotionNeighbour {
+        if (edge == nullptr) return {};
+        if (edge->is_intra()) return {true, kNoRefIdx, {}};
+        return {true, edge->ref_idx[static_cast<size_t>(i / 2)], edge->mv[static_cast<size_t>(i)]};
+    };
+    if (row < 0) {
+        if (column < 0) return of_edge(top_left_edge(), 3);
+        if (column < 4) return of_edge(top_edge(), column);
+        return of_edge(top_right_edge(), 0);
+    }
+    if (column < 0) return of_edge(left_edge(), row);
+    if (column > 3 || !((mb.mv_known >> (4 * row + column)) & 1)) return {};
+    const auto quarter = static_cast<size_t>(2 * (row / 2) + column / 2);
+    return {true, mb.ref_idx[quarter], mb.mv[static_cast<size_t>(4 * row + column)]};
+}
+
+/// Median prediction, 8.4.1.3.1, of a partition at a column and row, so many 4x4 blocks wide.
+MotionVector AvcCursor::predict_motion(int column, int row, int width, int8_t ref_idx) const {
+    const MotionNeighbour a = motion_at(column - 1, row);
+    MotionNeighbour b = motion_at(column, row - 1);
+    MotionNeighbour c = motion_at(column + width, row - 1);
+    if (!c.is_available) c = motion_at(column - 1, row - 1);
+    if (!b.is_available && !c.is_available && a.is_available) return a.mv;
+    const bool has_a = a.ref_idx == ref_idx;
+    const bool has_b = b.ref_idx == ref_idx;
+    const bool has_c = c.ref_idx == ref_idx;
+    if (has_a + has_b + has_c == 1) return has_a ? a.mv : has_b ? b.mv : c.mv;
+    return {median(a.mv.x, b.mv.x, c.mv.x), median(a.mv.y, b.mv.y, c.mv.y)};
+}
+
+/// mvpLX of the partition that is due, 8.4.1.3.
+MotionVector AvcCursor::predict_partition() const {
+    const Macroblock& mb = position_.mb;
+    const int part = mb.part;
+    const int sub = mb.sub_part;
+    switch (mb.shape) {
+        case MbShape::k16x16:
+            return predict_motion(0, 0, 4, mb.ref_idx[0]);
+        case MbShape::k16x8: {
+            const int8_t ref_idx = mb.ref_idx[part == 0 ? 0 : 2];
+            const MotionNeighbour n = part == 0 ? motion_at(0, -1) : motion_at(-1, 2);
+            if (n.ref_idx == ref_idx) return n.mv;
+            return predict_motion(0, 2 * part, 4, ref_idx);
+        }
+        case MbShape::k8x16: {
+            const int8_t ref_idx = mb.ref_idx[static_cast<size_t>(part)];
+            MotionNeighbour n = motion_at(-1, 0);
+            if (part == 1) {
+                n = motion_at(4, -1);
+                if (!n.is_available) n = motion_at(1, -1);
+            }
+            if (n.ref_idx == ref_idx) return n.mv;
+            return predict_motion(2 * part, 0, 2, ref_idx);
+        }
+        default: {
+            const int type = mb.sub_mb_type[static_cast<size_t>(part)];
+            const int width = type < 2 ? 2 : 1;  // 8x8, 8x4, 4x8, 4x4: Table 7-17
+            const int column = 2 * (part & 1) + (type >= 2 ? sub & 1 : 0);
+            const int row = 2 * (part >> 1) + (type == 1 ? sub : type == 3 ? sub >> 1 : 0);
+            return predict_motion(column, row, width, mb.ref_idx[static_cast<size_t>(part)]);
+        }
+    }
+}
+
+/// Of P_Skip, 8.4.1.1.
+MotionVector AvcCursor::skip_motion() const {
+    const MotionNeighbour a = motion_at(-1, 0);
+    const MotionNeighbour b = motion_at(0, -1);
+    const auto is_still = [](const MotionNeighbour& n) {
+        return !n.is_available || (n.ref_idx == 0 && n.mv == MotionVector{});
+    };
+    if (is_still(a) || is_still(b)) return {};
+    return predict_motion(0, 0, 4, 0);
+}
+
+}  // namespace pycodec_lm::h264

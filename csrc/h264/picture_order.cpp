@@ -1,0 +1,250 @@
+// Picture order counts and what tells pictures apart: 8.2.1, 7.4.1.2.4.
+#include <algorithm>
+#include <limits>
+
+#include "h264/cursor.hpp"
+
+namespace pycodec_lm::h264 {
+
+/// 8.2.1.1 to 8.2.1.3, for a frame with the header fields read so far.
+AvcCursor::PictureNumbers AvcCursor::numbers_of(const SliceHeader& slice) const {
+    const Context& c = *context_;
+    const Sps& s = *c.sps;
+    PictureNumbers n{
+        .is_idr = slice.is_idr(),
+        .is_reference = slice.is_reference(),
+        .idr_pic_id = slice.idr_pic_id,
+        .frame_num = slice.frame_num,
+    };
+    if (s.pic_order_cnt_type == 0) {
+        n.top = pic_order_cnt_msb_of(slice) + slice.pic_order_cnt_lsb;
+        n.bottom = n.top + slice.delta_pic_order_cnt_bottom;
+        return n;
+    }
+    if (!slice.is_idr()) {
+        n.frame_num_offset = c.previous.had_mmco5 ? 0 : c.previous.frame_num_offset;
+        if (c.previous.frame_num > slice.frame_num) n.frame_num_offset += s.max_frame_num();
+    }
+    const int64_t frame_num = n.frame_num_offset + slice.frame_num;
+    if (s.pic_order_cnt_type == 2) {
+        n.top = slice.is_idr() ? 0 : 2 * frame_num - (slice.is_reference() ? 0 : 1);
+        n.bottom = n.top;
+        return n;
+    }
+    const auto n_cycle = static_cast<int64_t>(s.offset_for_ref_frame.size());
+    int64_t abs_frame_num = n_cycle > 0 ? frame_num : 0;
+    if (!slice.is_reference() && abs_frame_num > 0) --abs_frame_num;
+    int64_t expected = 0;
+    if (abs_frame_num > 0) {
+        int64_t delta_per_cycle = 0;
+        for (const int32_t offset : s.offset_for_ref_frame) delta_per_cycle += offset;
+        expected = (abs_frame_num - 1) / n_cycle * delta_per_cycle;
+        for (int64_t i = 0; i <= (abs_frame_num - 1) % n_cycle; ++i)
+            expected += s.offset_for_ref_frame[static_cast<size_t>(i)];
+    }
+    if (!slice.is_reference()) expected += s.offset_for_non_ref_pic;
+    n.top = expected + slice.delta_pic_order_cnt[0];
+    n.bottom = n.top + s.offset_for_top_to_bottom_field + slice.delta_pic_order_cnt[1];
+    return n;
+}
+
+/// PicOrderCntMsb, (8-3).
+int64_t AvcCursor::pic_order_cnt_msb_of(const SliceHeader& slice) const {
+    const Context& c = *context_;
+    const int64_t most = int64_t{1} << c.sps->log2_max_pic_order_cnt_lsb;
+    const int64_t lsb = slice.pic_order_cnt_lsb;
+    const int64_t previous = slice.is_idr() ? 0 : int64_t{c.prev_pic_order_cnt_lsb};
+    const int64_t msb = slice.is_idr() ? 0 : c.prev_pic_order_cnt_msb;
+    if (lsb < previous && previous - lsb >= most / 2) return msb + most;
+    if (lsb > previous && lsb - previous > most / 2) return msb - most;
+    return msb;
+}
+
+/// The counts that neither range nor order forbids for a frame's lower count: 8.2.1, 7.4.1.2.2.
+AvcCursor::SignedRange AvcCursor::order_count_window(const SliceHeader& slice) const {
+    const Context& c = *context_;
+    SignedRange window{INT32_MIN, INT32_MAX};
+    if (slice.is_idr()) return window;
+    for (const RefFrame& frame : c.references.frames()) {
+        if (!frame.is_existing) continue;
+        window.first = std::max<int64_t>(window.first, frame.pic_order_cnt + int64_t{INT16_MIN});
+        window.last = std::min<int64_t>(window.last, frame.pic_order_cnt + int64_t{INT16_MAX});
+    }
+    if (!c.previous.is_reference && !slice.is_reference())
+        window.first = std::max(window.first, std::max(c.previous.top, c.previous.bottom));
+    return window;
+}
+
+/// Some top in first..last is free, with a bottom that is so much more; none: it is chosen later.
+bool AvcCursor::any_free_count(
+    const SliceHeader& slice, int64_t first, int64_t last, std::optional<int64_t> bottom
+) const {
+    const int64_t low = std::min<int64_t>(0, bottom.value_or(0));
+    const int64_t high = std::max<int64_t>(0, bottom.value_or(0));
+    const SignedRange window = order_count_window(slice);
+    first = std::max(first, window.first - low);
+    last = std::min({last, window.last - low, INT32_MAX - high});
+    if (slice.is_idr()) {
+        // The lower of the counts of an IDR picture is 0.
+        return first <= last && (bottom ? first <= -low && -low <= last : last >= 0);
+    }
+    for (int64_t top = first; top <= last;) {
+        const std::optional<int64_t> taken =
+            context_->order_counts.overlap_end(top + low, top + high);
+        if (!taken) return true;
+        top = *taken - low + 1;
+    }
+    return false;
+}
+
+/// Some picture that is no IDR picture may come next.
+bool AvcCursor::can_start_picture(bool is_reference) const {
+    const Context& c = *context_;
+    const Sps& s = *c.sps;
+    if (s.pic_order_cnt_type == 2 && !is_reference && !c.previous.is_reference) return false;
+    SliceHeader slice{
+        .nal_unit_type = nal::kSlice,
+        .nal_ref_idc = static_cast<uint8_t>(is_reference),
+        .frame_num = (c.prev_ref_frame_num + 1) % s.max_frame_num(),
+    };
+    if (s.pic_order_cnt_type == 0) {
+        const int64_t most = (int64_t{1} << s.log2_max_pic_order_cnt_lsb) - 1;
+        return any_free_lsb(slice, 0, most, false);
+    }
+    const PictureNumbers n = numbers_of(slice);
+    if (s.pic_order_cnt_type == 1 && !s.delta_pic_order_always_zero_flag)
+        return any_free_count(slice, INT32_MIN, INT32_MAX, std::nullopt);
+    return any_free_count(slice, n.top, n.top, n.bottom - n.top);
+}
+
+/// Some pic_order_cnt_lsb of first..last gives a free top count; where the bottom does not follow
+/// it is the same.
+bool AvcCursor::any_free_lsb(
+    SliceHeader slice, int64_t first, int64_t last, bool bottom_follows
+) const {
+    std::optional<int64_t> bottom;
+    if (!bottom_follows) bottom = 0;
+    // PicOrderCntMsb is the same over at most three stretches of values.
+    for (int64_t lsb = first; lsb <= last;) {
+        slice.pic_order_cnt_lsb = static_cast<uint32_t>(lsb);
+        const int64_t msb = pic_order_cnt_msb_of(slice);
+        int64_t end = last;
+        while (end > lsb) {
+            slice.pic_order_cnt_lsb = static_cast<uint32_t>(end);
+            if (pic_order_cnt_msb_of(slice) == msb) break;
+            // The stretches are cut at most half a range from the value before.
+            int64_t low = lsb;
+            while (low + 1 < end) {
+                const int64_t middle = (low + end) / 2;
+                slice.pic_order_cnt_lsb = static_cast<uint32_t>(middle);
+                (pic_order_cnt_msb_of(slice) == msb ? low : end) = middle;
+            }
+            end = low;
+        }
+        if (any_free_count(slice, msb + lsb, msb + end, bottom)) return true;
+        lsb = end + 1;
+    }
+    return false;
+}
+
+bool AvcCursor::any_legal_lsb(uint64_t first, uint64_t last) const {
+    const SliceHeader& slice = position_.slice;
+    if (!is_first_slice()) {
+        const uint32_t lsb = context_->first_slice.pic_order_cnt_lsb;
+        return first <= lsb && lsb <= last;
+    }
+    const auto low = static_cast<int64_t>(first);
+    const auto high = static_cast<int64_t>(last);
+    const bool bottom_follows = pps().bottom_field_pic_order_in_frame_present_flag;
+    if (bottom_follows || is_new_without_order(slice))
+        return any_free_lsb(slice, low, high, bottom_follows);
+    // Another value than that of the picture before.
+    const int64_t other = context_->first_slice.pic_order_cnt_lsb;
+    return any_free_lsb(slice, low, std::min(high, other - 1), false) ||
+           any_free_lsb(slice, std::max(low, other + 1), high, false);
+}
+
+/// 7.4.1.2.4, but for the order counts.
+bool AvcCursor::is_new_without_order(const SliceHeader& slice) const {
+    const Context& c = *context_;
+    if (position_.n_pictures == 0) return true;
+    const SliceHeader& last = c.first_slice;
+    return slice.frame_num != last.frame_num ||
+           slice.pic_parameter_set_id != last.pic_parameter_set_id ||
+           slice.is_reference() != last.is_reference() || slice.is_idr() != last.is_idr() ||
+           (slice.is_idr() && slice.idr_pic_id != last.idr_pic_id);
+}
+
+/// Some value of first..last of delta_pic_order_cnt_bottom or delta_pic_order_cnt is legal.
+bool AvcCursor::any_legal_delta(int64_t first, int64_t last) const {
+    const Position& p = position_;
+    SliceHeader slice = p.slice;
+    const SliceHeader& known = context_->first_slice;
+    const auto is_in = [&](int64_t value) { return first <= value && value <= last; };
+    if (p.at == Element::kDeltaPicOrderCnt0) {
+        if (!is_first_slice()) return is_in(known.delta_pic_order_cnt[0]);
+        const PictureNumbers n = numbers_of(slice);
+        const bool bottom_follows = pps().bottom_field_pic_order_in_frame_present_flag;
+        std::optional<int64_t> bottom;
+        if (!bottom_follows) bottom = n.bottom - n.top;
+        if (bottom_follows || is_new_without_order(slice))
+            return any_free_count(slice, n.top + first, n.top + last, bottom);
+        const int64_t other = known.delta_pic_order_cnt[0];
+        return any_free_count(slice, n.top + first, n.top + std::min(last, other - 1), bottom) ||
+               any_free_count(slice, n.top + std::max(first, other + 1), n.top + last, bottom);
+    }
+    const bool is_type_0 = p.at == Element::kDeltaPicOrderCntBottom;
+    if (!is_first_slice())
+        return is_in(is_type_0 ? known.delta_pic_order_cnt_bottom : known.delta_pic_order_cnt[1]);
+    const PictureNumbers n = numbers_of(slice);  // with a delta of 0
+    const SignedRange range = free_bottoms(slice, n.top);
+    int64_t low = std::max(first, range.first - n.bottom);
+    int64_t high = std::min(last, range.last - n.bottom);
+    const bool must_differ =
+        !is_new_without_order(slice) &&
+        (is_type_0 ? slice.pic_order_cnt_lsb == known.pic_order_cnt_lsb
+                   : slice.delta_pic_order_cnt[0] == known.delta_pic_order_cnt[0]);
+    if (must_differ) {
+        const int64_t other =
+            is_type_0 ? known.delta_pic_order_cnt_bottom : known.delta_pic_order_cnt[1];
+        if (low == other) ++low;
+        if (high == other) --high;
+    }
+    return low <= high;
+}
+
+/// The bottom counts that go with a top count: no other picture's may lie between.
+AvcCursor::SignedRange AvcCursor::free_bottoms(const SliceHeader& slice, int64_t top) const {
+    if (slice.is_idr()) return top == 0 ? SignedRange{0, INT32_MAX} : SignedRange{0, 0};
+    const SignedRange window = order_count_window(slice);
+    return {
+        std::max(context_->order_counts.below(top) + 1, window.first),
+        std::min<int64_t>(context_->order_counts.above(top) - 1, INT32_MAX)
+    };
+}
+
+/// The frames that 8.2.5.2 infers between PrevRefFrameNum and the slice's frame_num.
+void AvcCursor::fill_frame_num_gap(Context& context) const {
+    const Sps& s = *context.sps;
+    const uint32_t most = s.max_frame_num();
+    const uint32_t frame_num = position_.slice.frame_num;
+    uint32_t unused = (context.prev_ref_frame_num + 1) % most;
+    const uint32_t n_missing = (frame_num + most - unused) % most;
+    if (n_missing == 0) return;
+    // No more of them stay than the window holds.
+    const uint32_t n_skipped = n_missing > kMaxRefFrames ? n_missing - kMaxRefFrames : 0;
+    unused = (unused + n_skipped) % most;
+    for (; unused != frame_num; unused = (unused + 1) % most) {
+        context.references.slide_window(s, unused);
+        context.references.add({.frame_num = unused, .is_existing = false});
+    }
+    const uint32_t last = (frame_num + most - 1) % most;
+    context.prev_ref_frame_num = last;
+    if (context.previous.had_mmco5) context.previous.frame_num_offset = 0;
+    context.previous.had_mmco5 = false;
+    if (last < context.previous.frame_num) context.previous.frame_num_offset += most;
+    context.previous.frame_num = last;
+    context.previous.is_reference = true;
+}
+
+}  // namespace pycodec_lm::h264

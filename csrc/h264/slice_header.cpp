@@ -1,0 +1,398 @@
+// Slice headers: 7.3.3, 7.4.3; reference picture lists, 8.2.4.
+#include <algorithm>
+
+#include "h264/cursor.hpp"
+
+namespace pycodec_lm::h264 {
+namespace {
+
+constexpr uint32_t kMaxRefIdxActive = 16;  // of frames
+
+}  // namespace
+
+/// Why no slice may activate a picture parameter set; kOk where it may.
+Code AvcCursor::why_no_pps(uint32_t id, bool is_idr) const {
+    const ParameterSets& sets = *context_->sets;
+    const Pps* pps = sets.pps[id].get();
+    if (pps == nullptr || sets.sps[pps->seq_parameter_set_id] == nullptr)
+        return Code::kParameterSetMissing;
+    const Sps& sps = *sets.sps[pps->seq_parameter_set_id];
+    if (!is_idr && (position_.needs_idr || context_->sps.get() != &sps))
+        return Code::kParameterSetActivation;
+    if (sps.obeys_baseline() && pps->weighted_bipred_idc != 0) return Code::kProfileConstraint;
+    if ((sps.obeys_baseline() || sps.obeys_main()) && pps->has_extension)
+        return Code::kProfileConstraint;
+    if (!sps.has_arbitrary_slice_order() && pps->redundant_pic_cnt_present_flag)
+        return Code::kProfileConstraint;
+    return Code::kOk;
+}
+
+/// P slices need a picture to refer to.
+bool AvcCursor::may_be_p_slice() const {
+    const Position& p = position_;
+    if (p.slice.is_idr() || context_->sps->max_num_ref_frames == 0) return false;
+    // Table 7-5
+    if (p.primary_pic_type == 0 || p.primary_pic_type == 3 || p.primary_pic_type == 4 ||
+        (p.primary_pic_type == 5)) {
+        return false;
+    }
+    for (const RefFrame& frame : context_->references.frames()) {
+        if (frame.is_existing) return true;
+    }
+    return false;
+}
+
+ValueSet AvcCursor::legal_slice_types() const {
+    const Position& p = position_;
+    const Context& c = *context_;
+    const bool is_si_only = p.primary_pic_type == 3 || p.primary_pic_type == 4;
+    uint32_t types = 0;
+    for (const uint32_t type : {0u, 2u}) {
+        if (type == 0 ? !may_be_p_slice() : is_si_only) continue;
+        const bool is_alone = is_first_slice() || c.slice_types == 1u << type;
+        if (is_alone || !c.has_one_slice_type) types |= 1u << type;
+        if (is_alone) types |= 1u << (type + 5);
+    }
+    return types == 0 ? ValueSet() : ValueSet::of_bits(types);
+}
+
+ValueSet AvcCursor::legal_slice_field() const {
+    const Position& p = position_;
+    const Context& c = *context_;
+    const SliceHeader& first = c.first_slice;
+    switch (p.at) {
+        case Element::kFirstMbInSlice:
+            return ValueSet::only(is_first_slice() ? 0 : p.next_mb);
+        case Element::kSliceType:
+            return legal_slice_types();
+        case Element::kPicParameterSetId:
+            return ValueSet::only(first.pic_parameter_set_id);  // but see any_legal()
+        case Element::kFrameNum:
+            return legal_frame_nums();
+        case Element::kIdrPicId: {
+            if (!is_first_slice()) return ValueSet::only(first.idr_pic_id);
+            ValueSet ids(0, 65535);
+            if (p.n_pictures > 0 && c.previous.is_idr) ids.remove(c.previous.idr_pic_id);
+            return ids;
+        }
+        case Element::kRedundantPicCnt:
+            return ValueSet::only(0);
+        case Element::kNumRefIdxActiveOverrideFlag:
+            return {pps().num_ref_idx_l0_default_active_minus1 >= kMaxRefIdxActive ? 1u : 0u, 1};
+        case Element::kNumRefIdxL0ActiveMinus1:
+            return {0, kMaxRefIdxActive - 1};
+        case Element::kRefPicListModificationFlagL0:
+            return {is_list_full() ? 0u : 1u, 1};
+        case Element::kModificationOfPicNumsIdc:
+            return legal_modifications();
+        case Element::kAbsDiffPicNumMinus1:
+            return legal_pic_num_differences(p.j == 0 ? -1 : 1, p.number);
+        case Element::kLongTermPicNum:
+            return legal_long_term_pic_nums(c.references);
+        case Element::kDisableDeblockingFilterIdc:
+            return {0, 2};
+        default:
+            return legal_marking_field();
+    }
+}
+
+/// 7.4.3, frame_num.
+ValueSet AvcCursor::legal_frame_nums() const {
+    const Position& p = position_;
+    const Context& c = *context_;
+    if (!is_first_slice()) return ValueSet::only(c.first_slice.frame_num);
+    if (p.slice.is_idr()) return ValueSet::only(0);
+    const uint32_t most = c.sps->max_frame_num();
+    const uint32_t next = (c.prev_ref_frame_num + 1) % most;
+    if (!c.sps->gaps_in_frame_num_value_allowed_flag) return ValueSet::only(next);
+    // Frames are inferred up to here; none may have the frame_num of one that is kept, and all that
+    // refer to pictures still find one.
+    const uint32_t first = c.previous.is_reference ? next : c.previous.frame_num;
+    uint32_t n_free = (c.prev_ref_frame_num + most - first) % most;
+    uint32_t n_kept = 0;
+    for (const RefFrame& frame : c.references.frames()) {
+        if (!frame.is_long_term) n_free = std::min(n_free, (frame.frame_num + most - first) % most);
+        n_kept += frame.is_existing && !frame.is_long_term;
+    }
+    if (p.slice.type == SliceType::kP && c.references.n_long_term() == 0) {
+        const auto n_refs = static_cast<uint32_t>(c.references.size());
+        const uint32_t n_room = c.sps->max_num_ref_frames - n_refs + n_kept;
+        n_free = std::min(n_free, (next + most - first) % most + n_room);
+    }
+    if (n_free == 0) return ValueSet::only(next);
+    const uint32_t last = first + n_free - 1;
+    if (last < most) return {first, last};
+    ValueSet values(first, most - 1);
+    values.add(0, last - most);
+    return values;
+}
+
+void AvcCursor::take_slice_field(int64_t value) {
+    Position& p = position_;
+    SliceHeader& slice = p.slice;
+    const auto number = static_cast<uint32_t>(value);
+    const auto small = static_cast<uint8_t>(value);
+    switch (p.at) {
+        case Element::kFirstMbInSlice:
+            slice.first_mb = number;
+            return expect(Element::kSliceType);
+        case Element::kSliceType:
+            slice.type = static_cast<SliceType>(value % 5);
+            slice.is_type_of_all = value >= 5;
+            return expect(Element::kPicParameterSetId);
+        case Element::kPicParameterSetId:
+            slice.pic_parameter_set_id = small;
+            if (is_first_slice()) activate(small);
+            return expect(Element::kFrameNum);
+        case Element::kFrameNum:
+            slice.frame_num = number;
+            if (is_first_slice() && !slice.is_idr()) fill_frame_num_gap(context_.edit());
+            if (slice.is_idr()) return expect(Element::kIdrPicId);
+            return after_frame_num();
+        case Element::kIdrPicId:
+            slice.idr_pic_id = number;
+            return after_frame_num();
+        case Element::kPicOrderCntLsb:
+            slice.pic_order_cnt_lsb = number;
+            if (pps().bottom_field_pic_order_in_frame_present_flag)
+                return expect(Element::kDeltaPicOrderCntBottom);
+            return after_order_count();
+        case Element::kDeltaPicOrderCntBottom:
+            slice.delta_pic_order_cnt_bottom = static_cast<int32_t>(value);
+            return after_order_count();
+        case Element::kDeltaPicOrderCnt0:
+            slice.delta_pic_order_cnt[0] = static_cast<int32_t>(value);
+            if (pps().bottom_field_pic_order_in_frame_present_flag)
+                return expect(Element::kDeltaPicOrderCnt1);
+            return after_order_count();
+        case Element::kDeltaPicOrderCnt1:
+            slice.delta_pic_order_cnt[1] = static_cast<int32_t>(value);
+            return after_order_count();
+        case Element::kRedundantPicCnt:
+            return after_redundant_pic_cnt();
+        case Element::kNumRefIdxActiveOverrideFlag:
+            slice.num_ref_idx_active =
+                static_cast<uint8_t>(pps().num_ref_idx_l0_default_active_minus1 + 1);
+            if (value != 0) return expect(Element::kNumRefIdxL0ActiveMinus1);
+            return begin_list();
+        case Element::kNumRefIdxL0ActiveMinus1:
+            slice.num_ref_idx_active = static_cast<uint8_t>(value + 1);
+            return begin_list();
+        case Element::kRefPicListModificationFlagL0:
+            if (value == 0) return end_list();
+            p.i = 0;                     // refIdxL0
+            p.number = slice.frame_num;  // picNumL0Pred
+            return expect(Element::kModificationOfPicNumsIdc);
+        case Element::kModificationOfPicNumsIdc:
+            p.j = number;
+            if (value == 3) return end_list();
+            return expect(value == 2 ? Element::kLongTermPicNum : Element::kAbsDiffPicNumMinus1);
+        case Element::kAbsDiffPicNumMinus1: {
+            const auto most = static_cast<int64_t>(sps().max_frame_num());
+            const int64_t difference = value + 1;
+            p.number = (p.number + (p.j == 0 ? most - difference : difference)) % most;
+            const int64_t pic_num = p.number > slice.frame_num ? p.number - most : p.number;
+            modify_list(*context_->references.find_short_term(sps(), slice.frame_num, pic_num));
+            return expect(Element::kModificationOfPicNumsIdc);
+        }
+        case Element::kLongTermPicNum:
+            modify_list(*context_->references.find_long_term(number));
+            return expect(Element::kModificationOfPicNumsIdc);
+        case Element::kSliceQpDelta:
+            if (pps().deblocking_filter_control_present_flag)
+                return expect(Element::kDisableDeblockingFilterIdc);
+            return begin_slice_data();
+        case Element::kDisableDeblockingFilterIdc:
+            if (value == 1) return begin_slice_data();
+            return expect(Element::kSliceAlphaC0OffsetDiv2);
+        case Element::kSliceAlphaC0OffsetDiv2:
+            return expect(Element::kSliceBetaOffsetDiv2);
+        case Element::kSliceBetaOffsetDiv2:
+            return begin_slice_data();
+        default:
+            return take_marking_field(value);
+    }
+}
+
+void AvcCursor::activate(uint8_t pic_parameter_set_id) {
+    Position& p = position_;
+    Context& context = context_.edit();
+    context.pps = context.sets->pps[pic_parameter_set_id];
+    const auto& sps = context.sets->sps[context.pps->seq_parameter_set_id];
+    context.marking.clear();
+    context.long_term_frame_idx.reset();
+    context.slice_types = 0;
+    context.has_one_slice_type = false;
+    if (!p.slice.is_idr()) return;
+    context.sps = sps;
+    context.references.clear();
+    context.order_counts.clear();
+}
+
+void AvcCursor::after_frame_num() {
+    const Sps& s = sps();
+    if (s.pic_order_cnt_type == 0) return expect(Element::kPicOrderCntLsb);
+    if (s.pic_order_cnt_type == 1 && !s.delta_pic_order_always_zero_flag)
+        return expect(Element::kDeltaPicOrderCnt0);
+    after_order_count();
+}
+
+void AvcCursor::after_order_count() {
+    Position& p = position_;
+    if (is_first_slice()) {
+        Context& context = context_.edit();
+        context.current = numbers_of(p.slice);
+        context.pic_order_cnt_msb = pic_order_cnt_msb_of(p.slice);
+        context.first_slice = p.slice;
+        context.after = context.references;
+    }
+    Context& context = context_.edit();
+    context.slice_types |= static_cast<uint8_t>(1u << static_cast<unsigned>(p.slice.type));
+    context.has_one_slice_type = context.has_one_slice_type || p.slice.is_type_of_all;
+    if (pps().redundant_pic_cnt_present_flag) return expect(Element::kRedundantPicCnt);
+    after_redundant_pic_cnt();
+}
+
+void AvcCursor::after_redundant_pic_cnt() {
+    if (position_.slice.type == SliceType::kP) return expect(Element::kNumRefIdxActiveOverrideFlag);
+    after_lists();
+}
+
+/// 8.2.4.2.1.
+void AvcCursor::begin_list() {
+    Context& context = context_.edit();
+    const Sps& s = *context.sps;
+    const uint32_t frame_num = position_.slice.frame_num;
+    const std::span<const RefFrame> frames = context.references.frames();
+    std::array<int8_t, kMaxRefFrames + 1> order{};
+    const auto end = order.begin() + static_cast<std::ptrdiff_t>(frames.size());
+    for (size_t i = 0; i < frames.size(); ++i) order[i] = static_cast<int8_t>(i);
+    std::sort(order.begin(), end, [&](int8_t a, int8_t b) {
+        const RefFrame& left = frames[static_cast<size_t>(a)];
+        const RefFrame& right = frames[static_cast<size_t>(b)];
+        if (left.is_long_term != right.is_long_term) return right.is_long_term;
+        if (left.is_long_term) return left.long_term_frame_idx < right.long_term_frame_idx;
+        return frame_num_wrap(s, frame_num, left.frame_num) >
+               frame_num_wrap(s, frame_num, right.frame_num);
+    });
+    context.draft.list.fill(kNoFrame);
+    const size_t n = std::min<size_t>(frames.size(), position_.slice.num_ref_idx_active);
+    std::copy_n(order.begin(), n, context.draft.list.begin());
+    expect(Element::kRefPicListModificationFlagL0);
+}
+
+/// 7.4.3.1: the last entry has a picture.
+bool AvcCursor::is_list_full() const {
+    return context_->draft.list[position_.slice.num_ref_idx_active - size_t{1}] != kNoFrame;
+}
+
+/// 8.2.4.3.1, 8.2.4.3.2: puts a frame at refIdxL0 and takes it out behind.
+void AvcCursor::modify_list(size_t frame) {
+    auto& list = context_.edit().draft.list;
+    const size_t n = position_.slice.num_ref_idx_active;
+    const size_t at = position_.i++;
+    for (size_t i = n; i > at; --i) list[i] = list[i - 1];
+    list[at] = static_cast<int8_t>(frame);
+    size_t to = at + 1;
+    for (size_t from = at + 1; from <= n; ++from) {
+        if (list[from] != static_cast<int8_t>(frame)) list[to++] = list[from];
+    }
+}
+
+ValueSet AvcCursor::legal_modifications() const {
+    const Position& p = position_;
+    ValueSet values;
+    if (p.i < p.slice.num_ref_idx_active) {
+        bool has_short_term = false;
+        bool has_long_term = false;
+        for (const RefFrame& frame : context_->references.frames()) {
+            has_short_term = has_short_term || (!frame.is_long_term && frame.is_existing);
+            has_long_term = has_long_term || frame.is_long_term;
+        }
+        if (has_short_term) values.add(0, 1);
+        if (has_long_term) values.add(2);
+    }
+    if (p.i > 0 && is_list_full()) values.add(3);
+    return values;
+}
+
+/// abs_diff_pic_num_minus1 that lead from a prediction, down (-1) or up, to an existing frame.
+ValueSet AvcCursor::legal_pic_num_differences(int direction, int64_t prediction) const {
+    const auto most = static_cast<int64_t>(sps().max_frame_num());
+    ValueSet values;
+    for (const RefFrame& frame : context_->references.frames()) {
+        if (frame.is_long_term || !frame.is_existing) continue;
+        const int64_t up = (int64_t{frame.frame_num} - prediction + 2 * most) % most;
+        const int64_t difference = direction > 0 ? up : (most - up) % most;
+        values.add(static_cast<uint32_t>(difference == 0 ? most - 1 : difference - 1));
+    }
+    return values;
+}
+
+ValueSet AvcCursor::legal_long_term_pic_nums(const ReferencePictures& references) const {
+    uint64_t numbers = 0;
+    for (const RefFrame& frame : references.frames()) {
+        if (frame.is_long_term) numbers |= uint64_t{1} << frame.long_term_frame_idx;
+    }
+    return numbers == 0 ? ValueSet() : ValueSet::of_bits(numbers);
+}
+
+void AvcCursor::end_list() {
+    SliceHeader& slice = position_.slice;
+    slice.usable_refs = 0;
+    for (uint32_t i = 0; i < slice.num_ref_idx_active; ++i) {
+        const int8_t frame = context_->draft.list[i];
+        if (frame != kNoFrame &&
+            context_->references.frames()[static_cast<size_t>(frame)].is_existing)
+            slice.usable_refs |= 1u << i;
+    }
+    after_lists();
+}
+
+void AvcCursor::after_lists() {
+    if (position_.slice.is_reference()) return begin_marking();
+    expect(Element::kSliceQpDelta);
+}
+
+/// What is left to do once all macroblocks of the picture are there.
+void AvcCursor::end_picture() {
+    Position& p = position_;
+    Context& context = context_.edit();
+    const Sps& s = *context.sps;
+    const SliceHeader& slice = context.first_slice;
+    PictureNumbers& current = context.current;
+    if (current.had_mmco5) {  // 8.2.1
+        const int64_t lower = std::min(current.top, current.bottom);
+        current.top -= lower;
+        current.bottom -= lower;
+        current.frame_num = 0;
+        current.frame_num_offset = 0;
+        context.order_counts.clear();
+    }
+    const auto pic_order_cnt = static_cast<int32_t>(std::min(current.top, current.bottom));
+    context.order_counts.add(
+        pic_order_cnt, static_cast<int32_t>(std::max(current.top, current.bottom))
+    );
+    if (slice.is_reference()) {
+        if (!slice.is_idr() && context.marking == std::vector<uint32_t>{0})
+            context.after.slide_window(s, slice.frame_num);
+        context.references = context.after;
+        RefFrame frame{.frame_num = current.frame_num, .pic_order_cnt = pic_order_cnt};
+        if (context.long_term_frame_idx) {
+            frame.is_long_term = true;
+            frame.long_term_frame_idx = *context.long_term_frame_idx;
+        }
+        context.references.add(frame);
+        context.prev_ref_frame_num = current.frame_num;
+        context.prev_pic_order_cnt_msb = current.had_mmco5 ? 0 : context.pic_order_cnt_msb;
+        context.prev_pic_order_cnt_lsb =
+            current.had_mmco5 ? static_cast<uint32_t>(current.top) : slice.pic_order_cnt_lsb;
+    }
+    context.previous = current;
+    p.phase = Phase::kAfter;
+    p.needs_idr = false;
+    p.next_mb = 0;
+    ++p.n_pictures;
+}
+
+}  // namespace pycodec_lm::h264
