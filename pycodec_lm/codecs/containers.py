@@ -1,0 +1,90 @@
+"""Opening clips of unknown origin: which containers, how large, and what is said when it fails."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from pycodec_lm.errors import CodecLMError
+
+__all__ = ["MAX_PIXELS", "ClipSource", "ffmpeg_errors", "open_clip", "video_stream"]
+
+ClipSource = str | os.PathLike[str] | bytes
+
+# Of one frame; a frame of a damaged file may claim any size, and is decoded whole.
+MAX_PIXELS = 100_000_000
+
+# FFmpeg's other demuxers read single pictures, draw text files as video, or follow what is written
+# in a file to other files and servers (playlists).
+_CONTAINERS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,ivf,flv,asf,ogg,mxf,nut,"
+    "gxf,dv,rm,mjpeg,yuv4mpegpipe,gif,apng"
+)
+
+
+@contextmanager
+def ffmpeg_errors(action: str) -> Iterator[None]:
+    """Turns what PyAV raises into a CodecLMError that says what could not be done.
+
+    Raises:
+        CodecLMError: "PyAV cannot `action`", and FFmpeg's reason.
+    """
+    try:
+        yield
+    except CodecLMError:
+        raise
+    # PyAV passes on what a file raises when FFmpeg asks it for a place that it does not have.
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CodecLMError(f"PyAV cannot {action}: {reason}") from error
+
+
+@contextmanager
+def open_clip(source: ClipSource, container_format: str | None = None) -> Iterator[InputContainer]:
+    """A clip opened for reading; closed when the block ends.
+
+    Args:
+        source: a path, or the contents of a file.
+        container_format: FFmpeg's name of the format; None to find it out.
+
+    Raises:
+        OSError: the file cannot be opened.
+        CodecLMError: it is not in a format that holds clips.
+    """
+    # Never by its name: FFmpeg takes names for addresses and for patterns of names.
+    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+        with ffmpeg_errors("read it as a clip"):
+            try:
+                container = av.open(
+                    file,
+                    "r",
+                    format=container_format,
+                    container_options={"format_whitelist": _CONTAINERS},
+                    options={"max_pixels": str(MAX_PIXELS)},
+                    metadata_errors="replace",
+                )
+            except av.ArgumentError as error:  # which FFmpeg says of formats that are not listed
+                raise CodecLMError("not in a format that holds clips") from error
+        with container:
+            yield container
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The first video of a clip.
+
+    Raises:
+        CodecLMError: there is none, or FFmpeg has no decoder for it. The picture on a record's
+            cover does not count.
+    """
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            # Contrary to PyAV's annotations it is None for codecs that are not known.
+            if getattr(stream, "codec_context", None) is None:
+                raise CodecLMError("FFmpeg has no decoder for its video")
+            return stream
+    raise CodecLMError("there is no video in it")
