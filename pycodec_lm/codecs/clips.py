@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pycodec_lm.codecs.avc import AvcSettings, rgb
-from pycodec_lm.codecs.containers import ClipSource, ffmpeg_errors, open_clip, video_stream
+from pycodec_lm.codecs.containers import (
+    MAX_PIXELS,
+    ClipSource,
+    ffmpeg_errors,
+    open_clip,
+    video_stream,
+)
 from pycodec_lm.codecs.jpeg import fit
 from pycodec_lm.errors import CodecLMError, UsageError
 
@@ -21,6 +27,9 @@ __all__ = ["Clip"]
 
 # What FFmpeg assumes of streams that say nothing.
 _DEFAULT_FPS = Fraction(25)
+# Containers that know where their key frames are. In MPEG's streams FFmpeg has to search for a
+# place, and the first frames behind it get the times of others.
+_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 # Of the width of a pixel to its height; what says more is mistaken.
 _MAX_ASPECT = Fraction(8)
 # By quarter turns against the clock.
@@ -181,6 +190,7 @@ class Clip:
         with open_clip(self._source) as container:
             video = video_stream(container)
             video.codec_context.thread_count = 1  # whoever reads many clips has many processes
+            video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             has_sought = from_s > 0 and self._has_times and self._seek(container, video, from_s)
             time_s = -self._frame_s
             for frame in container.decode(video):
@@ -197,7 +207,7 @@ class Clip:
 
     def _seek(self, container: InputContainer, video: VideoStream, to_s: Fraction) -> bool:
         """Goes to a key frame before the moment; False where the format cannot."""
-        if not video.time_base:
+        if container.format.name not in _INDEXED or not video.time_base:
             return False
         try:
             container.seek(math.floor((self._first_s + to_s) / video.time_base), stream=video)

@@ -26,6 +26,9 @@ _CONTAINERS = (
     "gxf,dv,rm,mjpeg,yuv4mpegpipe,gif,apng"
 )
 
+# PyAV passes on what a file raises when FFmpeg looks for a place that it does not have.
+_FAILURES = (av.FFmpegError, OSError, ValueError)
+
 
 @contextmanager
 def ffmpeg_errors(action: str) -> Iterator[None]:
@@ -38,8 +41,7 @@ def ffmpeg_errors(action: str) -> Iterator[None]:
         yield
     except CodecLMError:
         raise
-    # PyAV passes on what a file raises when FFmpeg asks it for a place that it does not have.
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except _FAILURES as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CodecLMError(f"PyAV cannot {action}: {reason}") from error
 
@@ -58,18 +60,18 @@ def open_clip(source: ClipSource, container_format: str | None = None) -> Iterat
     """
     # Never by its name: FFmpeg takes names for addresses and for patterns of names.
     with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
-        with ffmpeg_errors("read it as a clip"):
-            try:
-                container = av.open(
-                    file,
-                    "r",
-                    format=container_format,
-                    container_options={"format_whitelist": _CONTAINERS},
-                    options={"max_pixels": str(MAX_PIXELS)},
-                    metadata_errors="replace",
-                )
-            except av.ArgumentError as error:  # which FFmpeg says of formats that are not listed
-                raise CodecLMError("not in a format that holds clips") from error
+        try:
+            container = av.open(
+                file,
+                "r",
+                format=container_format,
+                container_options={"format_whitelist": _CONTAINERS},
+                options={"max_pixels": str(MAX_PIXELS)},
+                metadata_errors="replace",
+            )
+        # FFmpeg's reasons do not help: it has the same few for whatever is wrong.
+        except _FAILURES as error:
+            raise CodecLMError("not a clip that PyAV can read") from error
         with container:
             yield container
 
