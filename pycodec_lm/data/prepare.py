@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,15 @@ from PIL import Image
 
 from pycodec_lm import check, symbol_counts
 from pycodec_lm._core import transcode
-from pycodec_lm.codecs.avc import AvcSettings
 from pycodec_lm.codecs.jpeg import JpegSettings, abbreviate, encode
 from pycodec_lm.data.shards import BYTES_TOKENIZER, TOKENIZER_FILE, DatasetMeta, ShardWriter
 from pycodec_lm.errors import CodecLMError
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.jpeg_tables import HuffmanTables
 from pycodec_lm.tokenizer import ByteTokenizer
+
+if TYPE_CHECKING:  # pictures do without PyAV
+    from pycodec_lm.codecs.avc import AvcSettings
 
 __all__ = [
     "Coder",
@@ -73,7 +75,7 @@ class Coder(Protocol):
         """What the samples are, as `DatasetMeta.codec` says it."""
 
     @property
-    def settings(self) -> JpegSettings | AvcSettings:
+    def settings(self) -> "JpegSettings | AvcSettings":
         """How they were encoded."""
 
     @property
