@@ -51,6 +51,8 @@ SLICES = ("picture", "macroblock")
 # 16,711,680 a second.
 MAX_SIDE_PX = 4096
 MAX_FPS = 240
+# A few bytes are enough for another frame that is like the one before, of any size.
+_MAX_DECODED_BYTES = 4 << 30
 
 _SEI = 6
 _SLICES_WITH_HEADER = (1, 2, 5)  # non-IDR, partition A, IDR
@@ -230,25 +232,32 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         uint8 [n, height, width, 3], RGB, in the order in which they are shown.
 
     Raises:
-        CodecLMError: there is no frame, something is damaged, or frames differ in size.
+        CodecLMError: there is no frame, something is damaged, frames differ in size, or they take
+            more than 4 GiB.
     """
-    frames: list[VideoFrame] = []
+    frames: list[NDArray[np.uint8]] = []
     with ffmpeg_errors("decode the stream"):
-        decoder = VideoCodecContext.create("h264", "r")
-        decoder.thread_count = 1
-        # Unasked, FFmpeg paints over what is broken.
-        decoder.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
-        for packet in [*decoder.parse(data), *decoder.parse(None)]:
-            frames += decoder.decode(packet)
-        frames += decoder.decode(None)
+        for frame in _decoded(data):
+            if frame.is_corrupt:
+                raise CodecLMError(f"PyAV cannot decode the stream: frame {len(frames)} is damaged")
+            frames.append(rgb(frame))
+            if frames[-1].shape != frames[0].shape:
+                raise CodecLMError("the frames of the stream differ in size")
+            if len(frames) * frames[0].nbytes > _MAX_DECODED_BYTES:
+                raise CodecLMError(f"the frames take more than {_MAX_DECODED_BYTES >> 30} GiB")
     if not frames:
         raise CodecLMError("PyAV cannot decode the stream: there is no frame in it")
-    if any(frame.is_corrupt for frame in frames):
-        number = next(i for i, frame in enumerate(frames) if frame.is_corrupt)
-        raise CodecLMError(f"PyAV cannot decode the stream: frame {number} is damaged")
-    if len({(frame.width, frame.height) for frame in frames}) > 1:
-        raise CodecLMError("the frames of the stream differ in size")
-    return np.stack([rgb(frame) for frame in frames])
+    return np.stack(frames)
+
+
+def _decoded(data: bytes) -> Iterator[VideoFrame]:
+    decoder = VideoCodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    # Unasked, FFmpeg paints over what is broken.
+    decoder.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
+    for packet in [*decoder.parse(data), *decoder.parse(None)]:
+        yield from decoder.decode(packet)
+    yield from decoder.decode(None)
 
 
 def to_mp4(data: bytes, path: str | os.PathLike[str] | None, fps: int) -> bytes:

@@ -26,8 +26,9 @@ _CONTAINERS = (
     "gxf,dv,rm,mjpeg,yuv4mpegpipe,gif,apng"
 )
 
-# PyAV passes on what a file raises when FFmpeg looks for a place that it does not have.
-_FAILURES = (av.FFmpegError, OSError, ValueError)
+# PyAV passes on what a file raises when FFmpeg looks for a place that it does not have, and has
+# IndexErrors of its own where a damaged file seems to have a further stream in its middle.
+_FAILURES = (av.FFmpegError, OSError, ValueError, IndexError)
 
 
 @contextmanager

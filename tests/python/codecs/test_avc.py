@@ -238,6 +238,14 @@ def test_frames_of_two_sizes_are_refused():
         decode(b"".join(streams))
 
 
+def test_frames_that_take_too_much_memory_are_refused(monkeypatch):
+    form = AvcSettings(64, 48, frames=5)
+    data = encode(pan(5, 64, 48), form)
+    monkeypatch.setattr("pycodec_lm.codecs.avc._MAX_DECODED_BYTES", 4 * 64 * 48 * 3)
+    with pytest.raises(CodecLMError, match="the frames take more than"):
+        decode(data)
+
+
 @pytest.mark.parametrize("fps", [0, 241])
 def test_rates_out_of_range_are_refused(fps):
     with pytest.raises(UsageError, match=rf"fps = {fps}, must be in \[1, 240\]"):
