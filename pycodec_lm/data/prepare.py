@@ -1,8 +1,8 @@
-"""From pictures to a dataset of tokens.
+"""From pictures to a dataset of tokens, and what writes the samples of all codecs.
 
 `prepare_images` takes pictures from anywhere; `prepare_folder` (prepare_folder.py) finds them on
 disk. Both write every picture as the body of a JPEG stream of one grammar: the header is the same
-for all and stands in the dataset once.
+for all and stands in the dataset once. Clips are in prepare_clips.py.
 """
 
 import json
@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,18 @@ from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.jpeg_tables import HuffmanTables
 from pycodec_lm.tokenizer import ByteTokenizer
 
-__all__ = ["Picture", "PictureCoder", "Sample", "SampleWriter", "count_symbols", "prepare_images"]
+if TYPE_CHECKING:  # pictures do without PyAV
+    from pycodec_lm.codecs.avc import AvcSettings
+
+__all__ = [
+    "Coder",
+    "Picture",
+    "PictureCoder",
+    "Sample",
+    "SampleWriter",
+    "count_symbols",
+    "prepare_images",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture as the dataset keeps it.
+    """A picture or clip as the dataset keeps it.
 
     Attributes:
         body: the stream's bytes after the pinned header.
@@ -56,6 +67,22 @@ class Sample:
     file_bytes: int
 
 
+class Coder(Protocol):
+    """What a SampleWriter has to know of where its samples come from."""
+
+    @property
+    def codec(self) -> str:
+        """What the samples are, as `DatasetMeta.codec` says it."""
+
+    @property
+    def settings(self) -> "JpegSettings | AvcSettings":
+        """How they were encoded."""
+
+    @property
+    def grammar(self) -> JpegGrammar | None:
+        """The language of the streams, its header pinned; None when there is none."""
+
+
 class PictureCoder:
     """Writes pictures as bodies of one grammar's streams.
 
@@ -64,8 +91,11 @@ class PictureCoder:
         huffman_tables: the tables of all streams; the standard's by default.
 
     Attributes:
+        codec: "jpeg".
         grammar: the language of the streams, its header pinned.
     """
+
+    codec = "jpeg"
 
     def __init__(self, settings: JpegSettings, huffman_tables: HuffmanTables | None = None) -> None:
         self.settings = settings
@@ -127,22 +157,23 @@ class SampleWriter:
     def __init__(
         self,
         out: str | os.PathLike[str],
-        coder: PictureCoder,
+        coder: Coder,
         *,
         tokenizer: ByteTokenizer | None = None,
         conditions: Mapping[str, Sequence[str]] | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         self._tokenizer = ByteTokenizer.bytes_only() if tokenizer is None else tokenizer
-        is_bytes = not self._tokenizer.merges
+        is_bytes, grammar = not self._tokenizer.merges, coder.grammar
         meta = DatasetMeta(
             vocab_size=self._tokenizer.vocab_size,
             pad_id=self._tokenizer.pad_id,
             bos_id=self._tokenizer.bos_id,
             eos_id=self._tokenizer.eos_id,
             tokenizer=BYTES_TOKENIZER if is_bytes else TOKENIZER_FILE,
-            grammar=json.loads(coder.grammar.serialize()),
-            header=coder.grammar.header,
+            codec=coder.codec,
+            grammar=None if grammar is None else json.loads(grammar.serialize()),
+            header=b"" if grammar is None else grammar.header,
             conditions={name: list(classes) for name, classes in (conditions or {}).items()},
             extra={"settings": asdict(coder.settings), **(extra or {})},
         )

@@ -1,17 +1,12 @@
 """A folder of pictures as a dataset: whatever Pillow opens; broken files are named and skipped."""
 
-import multiprocessing
 import os
 import random
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +14,19 @@ from PIL import Image, UnidentifiedImageError
 
 from pycodec_lm import symbol_counts
 from pycodec_lm.codecs.jpeg import JpegSettings, encode, fit
+from pycodec_lm.data.folder import (
+    EncodedFiles,
+    FolderSummary,
+    SourceFolder,
+    in_order,
+    require,
+)
 from pycodec_lm.data.huffman import DESIGNS, design_tables, one_byte_share
-from pycodec_lm.data.prepare import PictureCoder, Sample, SampleWriter
-from pycodec_lm.data.shards import DatasetMeta
-from pycodec_lm.errors import CodecLMError, UsageError
+from pycodec_lm.data.prepare import PictureCoder, SampleWriter
 from pycodec_lm.jpeg_tables import HuffmanTables
 from pycodec_lm.tokenizer import ByteTokenizer
 
-__all__ = ["FolderSummary", "Skipped", "prepare_folder"]
+__all__ = ["prepare_folder"]
 
 # Larger pictures and files are skipped: decoded, the first would take gigabytes.
 _MAX_PIXELS = 100_000_000
@@ -35,34 +35,6 @@ _MAX_FILE_BYTES = 1 << 28
 _MAX_FILES_COUNTED = 5000
 _SMALLEST_CROP_SHARE = 0.5
 _FILES_A_CALL = 8
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file of which no sample was made, and why."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class FolderSummary:
-    """What came of a folder.
-
-    Attributes:
-        meta: what the dataset says of itself, counts included.
-        n_pictures: the files that became samples.
-        skipped: the other files.
-        one_byte_share: the share of syntax elements that fill one byte, in the pictures from which
-            the Huffman tables were made; None for the standard tables.
-    """
-
-    meta: DatasetMeta
-    n_pictures: int
-    skipped: list[Skipped]
-    one_byte_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +46,6 @@ class _Job:
     n_crops: int
     seed: int
     huffman_tables: HuffmanTables | None = None
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Counts files, for those who want to watch."""
-
-    in_all: int
-    report: Callable[[int, int], None] | None
-    done: int = field(default=0)
-
-    def step(self, n_files: int) -> None:
-        self.done += n_files
-        if self.report is not None:
-            self.report(self.done, self.in_all)
 
 
 def prepare_folder(
@@ -127,131 +85,46 @@ def prepare_folder(
         UsageError: there is no such folder, no picture in it, `out` exists, or a number is out of
             range. Nothing is left behind.
     """
-    root = Path(folder)
-    _require(root.is_dir(), f"{root} is not a folder")
-    _require(not Path(out).exists(), f"{out} exists already; give another folder or remove it")
-    _require(0 <= val_share < 1, f"the share for validation is {val_share}, must be in [0, 1)")
-    _require(n_crops >= 1, f"{n_crops} crops of a picture, must be at least 1")
-    _require(n_workers >= 1, f"{n_workers} workers, must be at least 1")
-    _require(huffman in DESIGNS, f"Huffman design '{huffman}' is not one of {', '.join(DESIGNS)}")
-    files = list(_files(root))
-    _require(bool(files), f"there is no picture in {root}")
+    require(n_crops >= 1, f"{n_crops} crops of a picture, must be at least 1")
+    require(n_workers >= 1, f"{n_workers} workers, must be at least 1")
+    require(huffman in DESIGNS, f"Huffman design '{huffman}' is not one of {', '.join(DESIGNS)}")
+    source = SourceFolder.scan(folder, "picture", val_share=val_share, seed=seed)
+    require(not Path(out).exists(), f"{out} exists already; give another folder or remove it")
 
-    validation = _validation_files(files, val_share, seed)
-    counted = [] if huffman == "standard" else _files_to_count(files, validation, seed)
-    progress = _Progress(len(counted) + len(files), on_progress)
-    job = _Job(root, settings, n_crops, seed)
+    counted = [] if huffman == "standard" else _files_to_count(source, seed)
+    progress = source.progress(len(counted), on_progress)
+    job = _Job(source.root, settings, n_crops, seed)
     share = None
     if huffman != "standard":
-        counts = _count(job, counted, n_workers, progress)
+        counts = np.zeros((2, 4, 256), dtype=np.int64)
+        count = partial(_count_files, job)
+        for n_files, some in in_order(count, counted, n_workers, _FILES_A_CALL):
+            counts += some
+            progress.step(n_files)
         tables = design_tables(huffman, counts)
         job, share = replace(job, huffman_tables=tables), one_byte_share(tables, counts)
 
-    extra = {"huffman": huffman, "crops": n_crops, "seed": seed}
-    coder = PictureCoder(settings, job.huffman_tables)
-    classes = sorted({file.parts[0] for file in files if len(file.parts) > 1})
-    conditions = {"class": classes} if folders_are_classes else {}
-    writer = SampleWriter(out, coder, tokenizer=tokenizer, conditions=conditions, extra=extra)
-    with writer:
-        skipped = _write(writer, job, files, validation, n_workers, progress)
-    return FolderSummary(writer.meta, len(files) - len(skipped), skipped, share)
+    writer = SampleWriter(
+        out,
+        PictureCoder(settings, job.huffman_tables),
+        tokenizer=tokenizer,
+        conditions=source.conditions(folders_are_classes),
+        extra={"huffman": huffman, "crops": n_crops, "seed": seed},
+    )
+    summary = source.write(
+        writer,
+        partial(_encode_files, job),
+        n_workers=n_workers,
+        files_a_call=_FILES_A_CALL,
+        progress=progress,
+    )
+    return replace(summary, one_byte_share=share)
 
 
-def _write(
-    writer: SampleWriter,
-    job: _Job,
-    files: Sequence[Path],
-    validation: frozenset[Path],
-    n_workers: int,
-    progress: _Progress,
-) -> list[Skipped]:
-    """Adds all files to the dataset; returns those that could not be read."""
-    skipped: list[Skipped] = []
-    for results in _in_order(partial(_encode_files, job), files, n_workers):
-        for file, samples in results:
-            if isinstance(samples, str):
-                skipped.append(Skipped(job.folder / file, samples))
-                continue
-            has_class = "class" in writer.meta.conditions and len(file.parts) > 1
-            labels = {"class": file.parts[0]} if has_class else {}
-            for sample in samples:
-                writer.add(sample, labels, "val" if file in validation else "train")
-        progress.step(len(results))
-    if len(skipped) == len(files):
-        first = skipped[0]
-        raise UsageError(
-            f"there is no picture in {job.folder} that can be read, {len(files)} files were tried"
-            f" ({first.path.name}: {first.reason})"
-        )
-    return skipped
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UsageError(message)
-
-
-def _files(root: Path) -> Iterator[Path]:
-    """Files of the folder and its sub-folders, relative to it, in the order of their names."""
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder) / name
-            # Opening a pipe would wait for ever.
-            if not name.startswith(".") and path.is_file():
-                yield path.relative_to(root)
-
-
-def _validation_files(files: Sequence[Path], share: float, seed: int) -> frozenset[Path]:
-    """A random share of the files; at least one where two or more can be shared out."""
-    n = round(len(files) * share)
-    if share > 0 and len(files) > 1:
-        n = min(max(n, 1), len(files) - 1)
-    return frozenset(random.Random(f"split {seed}").sample(files, n))
-
-
-def _files_to_count(files: Sequence[Path], validation: frozenset[Path], seed: int) -> list[Path]:
-    training = [file for file in files if file not in validation]
+def _files_to_count(source: SourceFolder, seed: int) -> list[Path]:
+    training = [file for file in source.files if file not in source.validation]
     n = min(len(training), _MAX_FILES_COUNTED)
     return sorted(random.Random(f"count {seed}").sample(training, n))
-
-
-def _count(
-    job: _Job, files: Sequence[Path], n_workers: int, progress: _Progress
-) -> NDArray[np.int64]:
-    total = np.zeros((2, 4, 256), dtype=np.int64)
-    for n_files, counts in _in_order(partial(_count_files, job), files, n_workers):
-        total += counts
-        progress.step(n_files)
-    return total
-
-
-def _in_order(
-    function: Callable[[Sequence[Path]], T], files: Sequence[Path], n_workers: int
-) -> Iterator[T]:
-    """`function` of a few files at a time, in the order of the files whoever finishes first."""
-    parts = [files[i : i + _FILES_A_CALL] for i in range(0, len(files), _FILES_A_CALL)]
-    if n_workers == 1 or len(parts) < 2:
-        yield from map(function, parts)
-        return
-    # Not forked: the threads of the grammar engine would not be there in a fork.
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(min(n_workers, len(parts)), mp_context=context)
-    pending: deque[Future[T]] = deque()
-    try:
-        for part in parts:
-            # Only so many ahead, so that results do not pile up in memory.
-            if len(pending) >= 4 * n_workers:
-                yield pending.popleft().result()
-            pending.append(executor.submit(function, part))
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool as error:
-        raise CodecLMError(
-            "a worker process died, perhaps for want of memory; try fewer workers"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def _count_files(job: _Job, files: Sequence[Path]) -> tuple[int, NDArray[np.int64]]:
@@ -263,10 +136,9 @@ def _count_files(job: _Job, files: Sequence[Path]) -> tuple[int, NDArray[np.int6
     return len(files), total
 
 
-def _encode_files(job: _Job, files: Sequence[Path]) -> list[tuple[Path, list[Sample] | str]]:
-    """Each file with its samples, or with the reason why it has none."""
+def _encode_files(job: _Job, files: Sequence[Path]) -> EncodedFiles:
     coder = PictureCoder(job.settings, job.huffman_tables)
-    results: list[tuple[Path, list[Sample] | str]] = []
+    results: EncodedFiles = []
     for file in files:
         windows = _windows(job, file)
         if isinstance(windows, str):

@@ -34,6 +34,7 @@ from pycodec_lm.tokenizer import ByteTokenizer
 FORMAT = "pycodec_lm.dataset"
 VERSION = 1
 SPLITS = ("train", "val")
+CODECS = ("jpeg", "avc")
 BYTES_TOKENIZER = "bytes"
 TOKENIZER_FILE = "tokenizer.json"
 META_FILE = "meta.json"
@@ -49,6 +50,7 @@ class DatasetMeta:
         vocab_size: ids 0..vocab_size-1, specials included; at most 65,536.
         pad_id, bos_id, eos_id: the specials.
         tokenizer: "bytes" (id = byte value) or "tokenizer.json" (the copy in the folder).
+        codec: what the samples are: "jpeg", or "avc" for H.264 streams (Annex B).
         grammar: `JpegGrammar.serialize()` parsed as JSON; None when no grammar is pinned.
         header: the bytes in front of every body (`JpegGrammar.header`), pushed to the matcher and
             never shown to the model.
@@ -63,6 +65,7 @@ class DatasetMeta:
     bos_id: int
     eos_id: int
     tokenizer: str = BYTES_TOKENIZER
+    codec: str = "jpeg"
     grammar: Any = None
     header: bytes = b""
     conditions: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -72,6 +75,8 @@ class DatasetMeta:
     raw_bytes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            raise UsageError(f"codec '{self.codec}' is not one of {', '.join(CODECS)}")
         if not 1 <= self.vocab_size <= 1 << 16:
             raise UsageError(f"vocab_size = {self.vocab_size}, must be in [1, 65536]")
         for name in ("pad_id", "bos_id", "eos_id"):
@@ -91,6 +96,8 @@ class DatasetMeta:
     def to_json(self) -> str:
         """Contents of meta.json."""
         values = dataclasses.asdict(self) | {"header": self.header.hex()}
+        if self.codec == "jpeg":
+            del values["codec"]  # as it was before there were others
         # Classes and conditions keep their order: it numbers them.
         return json.dumps({"format": FORMAT, "version": VERSION, **values}, indent=1) + "\n"
 

@@ -189,8 +189,13 @@ def compiled_grammar(checkpoint: Checkpoint) -> _core.CompiledGrammar:
     """The checkpoint's grammar, every JPEG file where it names none, for its vocabulary.
 
     Raises:
-        UsageError: the vocabulary cannot spell some byte.
+        UsageError: the vocabulary cannot spell some byte, or there is no grammar of its codec yet.
     """
+    if checkpoint.codec != "jpeg":
+        raise UsageError(
+            f"this model writes {checkpoint.codec} streams, for which there is no grammar yet; "
+            "give a model of pictures"
+        )
     data = checkpoint.grammar_bytes
     grammar = JpegGrammar() if data is None else JpegGrammar.deserialize(data)
     return _core.compile_grammar(grammar, checkpoint.tokenizer.info())

@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures in one PNG, broken ones in red frames."""
+"""Contact sheets: many small pictures or clips in one PNG, broken ones in red frames."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pycodec_lm.codecs.jpeg import decode
 from pycodec_lm.errors import CodecLMError
 from pycodec_lm.generation.result import GeneratedFile
 
-__all__ = ["Cell", "cells_of", "contact_sheet", "png"]
+__all__ = ["Cell", "ClipRow", "cells_of", "clip_sheet", "contact_sheet", "png"]
 
 _MARGIN_PX = 8
 _FRAME_PX = 3
@@ -39,6 +41,31 @@ class Cell:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ClipRow:
+    """One clip of a sheet.
+
+    Args:
+        frames: uint8 [n, height, width, 3], RGB; none for a clip that cannot be decoded.
+        caption: a line under its first frame.
+        error: what is wrong with the clip, "" for nothing; shown in red.
+    """
+
+    frames: NDArray[np.uint8]
+    caption: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """What is drawn in one place of a sheet."""
+
+    picture: Image.Image
+    caption: str
+    message: str
+    is_bad: bool
+
+
 def cells_of(files: Sequence[GeneratedFile]) -> list[Cell]:
     """Cells that show generated files with their classes and what is wrong with them."""
     return [
@@ -59,15 +86,51 @@ def contact_sheet(
             whole factor, each pixel a square; larger ones than twice this are reduced.
     """
     n_columns = columns or max(1, math.ceil(math.sqrt(len(cells))))
-    n_rows = math.ceil(len(cells) / n_columns)
-    pictures = [_picture(cell, size_px) for cell in cells]
-    inner = max((max(picture.size) for picture, _ in pictures), default=size_px)
+    tiles = []
+    for cell in cells:
+        picture, message = _picture(cell, size_px)
+        tiles.append(_Tile(picture, cell.caption, message, bool(message)))
+    inner = max((max(tile.picture.size) for tile in tiles), default=size_px)
+    return _draw(tiles, n_columns, (inner, inner), title)
+
+
+def clip_sheet(rows: Sequence[ClipRow], *, title: str = "", size_px: int = 128) -> Image.Image:
+    """Draws a sheet of clips, one a row, its frames from left to right.
+
+    Args:
+        rows: the clips; they may differ in length and size.
+        title: a line above all.
+        size_px: as for `contact_sheet`, of a frame.
+    """
+    n_columns = max((len(row.frames) for row in rows), default=1) or 1
+    tiles: list[_Tile | None] = []
+    for row in rows:
+        pictures = [_in_size(Image.fromarray(frame), size_px) for frame in row.frames]
+        is_bad = bool(row.error) or not pictures
+        for i, picture in enumerate(pictures or [_no_picture()]):
+            text = (row.caption, row.error) if i == 0 else ("", "")
+            tiles.append(_Tile(picture, *text, is_bad))
+        tiles += [None] * (-len(tiles) % n_columns)
+    sizes = [tile.picture.size for tile in tiles if tile is not None]
+    inner = (
+        max((width for width, _ in sizes), default=size_px),
+        max((height for _, height in sizes), default=size_px),
+    )
+    return _draw(tiles, n_columns, inner, title)
+
+
+def _draw(
+    tiles: Sequence[_Tile | None], n_columns: int, inner: tuple[int, int], title: str
+) -> Image.Image:
+    """The tiles in reading order, each with room of `inner` pixels; None leaves a place empty."""
+    n_rows = math.ceil(len(tiles) / n_columns)
+    inner_width, inner_height = inner
     font = ImageFont.load_default(_TEXT_PX)
-    messages = [_wrap(message, font, inner) for _, message in pictures]
-    caption_lines = 1 if any(cell.caption for cell in cells) else 0
+    messages = [_wrap(tile.message, font, inner_width) if tile else [] for tile in tiles]
+    caption_lines = 1 if any(tile.caption for tile in tiles if tile) else 0
     n_lines = caption_lines + max(map(len, messages), default=0)
-    cell_width = inner + 2 * _FRAME_PX + _MARGIN_PX
-    cell_height = cell_width + n_lines * _LINE_PX
+    cell_width = inner_width + 2 * _FRAME_PX + _MARGIN_PX
+    cell_height = inner_height + 2 * _FRAME_PX + _MARGIN_PX + n_lines * _LINE_PX
     top = _MARGIN_PX + (_TITLE_PX + _MARGIN_PX if title else 0)
     sheet = Image.new(
         "RGB", (_MARGIN_PX + n_columns * cell_width, top + n_rows * cell_height), _GROUND
@@ -75,22 +138,26 @@ def contact_sheet(
     pen = ImageDraw.Draw(sheet)
     if title:
         pen.text((_MARGIN_PX, _MARGIN_PX // 2), title, _TEXT, ImageFont.load_default(_TITLE_PX))
-    for i, (cell, (picture, _), message) in enumerate(zip(cells, pictures, messages, strict=True)):
+    for i, (tile, message) in enumerate(zip(tiles, messages, strict=True)):
+        if tile is None:
+            continue
         row, column = divmod(i, n_columns)
         left, upper = _MARGIN_PX + column * cell_width, top + row * cell_height
-        frame = (left, upper, left + inner + 2 * _FRAME_PX - 1, upper + inner + 2 * _FRAME_PX - 1)
-        pen.rectangle(frame, _EMPTY if message else _GROUND, _BAD if message else None, _FRAME_PX)
+        right = left + inner_width + 2 * _FRAME_PX - 1
+        lower = upper + inner_height + 2 * _FRAME_PX - 1
+        fill, outline = (_EMPTY, _BAD) if tile.is_bad else (_GROUND, None)
+        pen.rectangle((left, upper, right, lower), fill, outline, _FRAME_PX)
         sheet.paste(
-            picture,
+            tile.picture,
             (
-                left + _FRAME_PX + (inner - picture.width) // 2,
-                upper + _FRAME_PX + (inner - picture.height) // 2,
+                left + _FRAME_PX + (inner_width - tile.picture.width) // 2,
+                upper + _FRAME_PX + (inner_height - tile.picture.height) // 2,
             ),
         )
-        lines = [(_shorten(cell.caption, font, inner), _TEXT)] * caption_lines
+        lines = [(_shorten(tile.caption, font, inner_width), _TEXT)] * caption_lines
         lines += [(line, _BAD) for line in message]
         for n, (line, color) in enumerate(lines):
-            pen.text((left, frame[3] + 2 + n * _LINE_PX), line, color, font)
+            pen.text((left, lower + 2 + n * _LINE_PX), line, color, font)
     return sheet
 
 
@@ -106,7 +173,16 @@ def _picture(cell: Cell, size_px: int) -> tuple[Image.Image, str]:
     try:
         picture = decode(cell.data).convert("RGB")
     except CodecLMError as error:
-        return Image.new("RGB", (1, 1), _EMPTY), cell.error or str(error)
+        return _no_picture(), cell.error or str(error)
+    return _in_size(picture, size_px), cell.error
+
+
+def _no_picture() -> Image.Image:
+    return Image.new("RGB", (1, 1), _EMPTY)
+
+
+def _in_size(picture: Image.Image, size_px: int) -> Image.Image:
+    """The picture in the size to show."""
     longer = max(picture.size)
     if longer > 2 * size_px:
         picture.thumbnail((2 * size_px, 2 * size_px), Image.Resampling.LANCZOS)
@@ -115,7 +191,7 @@ def _picture(cell: Cell, size_px: int) -> tuple[Image.Image, str]:
         picture = picture.resize(
             (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
         )
-    return picture, cell.error
+    return picture
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:

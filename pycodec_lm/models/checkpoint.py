@@ -46,6 +46,7 @@ class Checkpoint:
         tokenizer: `.info()` of it is what `compile_grammar` takes.
         conditions: class names of each condition; names and counts are those of model.config.
         training: notes of the training run (steps, tokens, losses), free in form.
+        codec: what the model writes, as `DatasetMeta.codec` says it.
     """
 
     model: Transformer
@@ -53,6 +54,7 @@ class Checkpoint:
     tokenizer: ByteTokenizer = field(default_factory=ByteTokenizer.bytes_only)
     conditions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    codec: str = "jpeg"
 
     @property
     def grammar_bytes(self) -> bytes | None:
@@ -88,6 +90,8 @@ def save_checkpoint(
         "training": dict(checkpoint.training),
         "grammar": checkpoint.grammar,
     }
+    if checkpoint.codec != "jpeg":  # which is what a config without it means
+        config["codec"] = checkpoint.codec
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     work = target / ".checkpoint.part"
@@ -129,6 +133,7 @@ def load_checkpoint(
         kind = config["tokenizer"]
         conditions = {str(name): list(labels) for name, labels in config["conditions"].items()}
         grammar, training = config["grammar"], dict(config["training"])
+        codec = str(config.get("codec", "jpeg"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise UsageError(f"{source / CONFIG_FILE}: {error}") from error
@@ -145,7 +150,7 @@ def load_checkpoint(
     model = Transformer(model_config)
     _load_weights(model, source / WEIGHTS_FILE)
     model.to(device=device, dtype=dtype).eval()
-    checkpoint = Checkpoint(model, grammar, tokenizer, conditions, training)
+    checkpoint = Checkpoint(model, grammar, tokenizer, conditions, training, codec)
     _check_fit(checkpoint, str(source))
     return checkpoint
 

@@ -323,7 +323,7 @@ class Trainer:
         }
         with _Weights(self.model, self.average):
             checkpoint = Checkpoint(
-                self.model, meta.grammar, self.feed.tokenizer, meta.conditions, summary
+                self.model, meta.grammar, self.feed.tokenizer, meta.conditions, summary, meta.codec
             )
             save_checkpoint(self.out, checkpoint, dtype=self.config.train.weights)
         return summary

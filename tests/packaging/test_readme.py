@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clip_files import clip_file, pan
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ def test_there_is_python_to_run() -> None:
 def test_python_of_the_readme_runs(i: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.jpg")
+    (tmp_path / "clip.mp4").write_bytes(clip_file(pan(60, 64, 48), 10))
     monkeypatch.chdir(tmp_path)
     exec(compile(PYTHON_BLOCKS[i], "README.md", "exec"), {})  # noqa: S102
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from pycodec_lm import ByteTokenizer, JpegCursor, check
 from pycodec_lm.cli.main import main
 from pycodec_lm.codecs.jpeg import JpegSettings, abbreviate, decode, encode, fit
+from pycodec_lm.data import folder as folder_module
 from pycodec_lm.data import prepare_folder as prepare_folder_module
 from pycodec_lm.data.huffman import aligned_tables
 from pycodec_lm.data.prepare import Picture, count_symbols, prepare_images
@@ -107,7 +108,7 @@ def test_a_folder_becomes_a_dataset(folder, tmp_path):
         folders_are_classes=True,
         on_progress=lambda done, in_all: seen.append((done, in_all)),
     )
-    assert (summary.n_pictures, summary.skipped) == (12, [])
+    assert (summary.n_files, summary.skipped) == (12, [])
     assert seen[-1] == (12, 12)
     dataset = TokenDataset(tmp_path / "data")
     assert dict(dataset.meta.n_samples) == {"train": 9, "val": 3}
@@ -135,7 +136,7 @@ def test_tables_are_made_from_training_pictures_only(folder, tmp_path, huffman):
 
     # Noise in the place of the validation pictures changes neither tables nor training samples.
     files = sorted(path.relative_to(folder) for path in folder.rglob("*.*"))
-    for file in prepare_folder_module._validation_files(files, 0.25, seed=0):
+    for file in folder_module._validation_files(files, 0.25, seed=0):
         noise = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
         Image.fromarray(noise).save(folder / file)
     prepare_folder(folder, tmp_path / "after", **options)
@@ -216,7 +217,7 @@ def add_broken_files(folder):
 def test_broken_files_are_named_and_skipped(folder, tmp_path):
     reasons = add_broken_files(folder)
     summary = prepare_folder(folder, tmp_path / "data", settings=SETTINGS)
-    assert summary.n_pictures == 12
+    assert summary.n_files == 12
     skipped = {one.path.name: one.reason for one in summary.skipped}
     assert sorted(skipped) == sorted(reasons)
     for name, reason in reasons.items():
@@ -288,7 +289,7 @@ def _die(_):
 
 def test_a_worker_that_dies_is_an_error_of_one_line():
     with pytest.raises(CodecLMError, match=r"worker process died, .* fewer workers"):
-        list(prepare_folder_module._in_order(_die, [os.curdir] * 20, 2))
+        list(folder_module.in_order(_die, [os.curdir] * 20, 2, 8))
 
 
 def run(capsys, *arguments):

@@ -1,5 +1,6 @@
 """Files that a model writes under the mask: valid, within budget, the same in any company."""
 
+import dataclasses
 import io
 import math
 from collections.abc import Sequence
@@ -335,6 +336,12 @@ def test_misuse_is_named(
 def test_guidance_needs_a_model_with_classes() -> None:
     with pytest.raises(UsageError, match="trained without"):
         generate(make_checkpoint(with_classes=False), cfg_scale=2.0)
+
+
+def test_models_of_clips_write_no_pictures(checkpoint: Checkpoint) -> None:
+    clips = dataclasses.replace(checkpoint, grammar=None, codec="avc")
+    with pytest.raises(UsageError, match="writes avc streams, for which there is no grammar yet"):
+        generate(clips, n=1)
 
 
 def test_broken_weights_are_named() -> None:

@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from pycodec_lm.generation import generate
-from pycodec_lm.generation.sheet import Cell, cells_of, contact_sheet, png
+from pycodec_lm.generation.sheet import (
+    Cell,
+    ClipRow,
+    cells_of,
+    clip_sheet,
+    contact_sheet,
+    png,
+)
 from pycodec_lm.models.checkpoint import Checkpoint
 
 RED = (208, 16, 16)
@@ -83,3 +90,41 @@ def test_generated_files_bring_their_captions_and_faults(checkpoint: Checkpoint)
         sheet.load()
         assert sheet.format == "PNG"
         assert count(sheet.convert("RGB"), RED) > 0
+
+
+def colored(n: int, width: int, height: int, color: tuple[int, int, int] = BLUE) -> ClipRow:
+    return ClipRow(np.full((n, height, width, 3), color, np.uint8))
+
+
+def test_clips_stand_one_a_row() -> None:
+    colors = [(200, 40, 40), (40, 200, 40)]
+    sheet = clip_sheet([colored(3, 128, 72, colors[0]), colored(2, 128, 72, colors[1])])
+    width, height = 128 + 6 + 8, 72 + 6 + 8
+    assert sheet.size == (8 + 3 * width, 8 + 2 * height)
+    pixels = np.asarray(sheet, int)
+    for row, (n, color) in enumerate(zip((3, 2), colors, strict=True)):
+        for column in range(3):
+            y, x = 8 + height * row + 39, 8 + width * column + 67
+            expected = color if column < n else (255, 255, 255)
+            assert tuple(pixels[y, x]) == expected
+    assert count(sheet, RED) == 0
+
+
+def test_frames_are_shown_in_a_handy_size() -> None:
+    assert count(clip_sheet([colored(2, 256, 144)]), BLUE) == 2 * 256 * 144
+    assert count(clip_sheet([colored(2, 32, 16)]), BLUE) == 2 * 128 * 64
+    assert count(clip_sheet([colored(2, 640, 320)]), BLUE) == 2 * 256 * 128
+
+
+def test_broken_clips_have_red_frames_and_one_message() -> None:
+    frames = colored(3, 128, 72).frames
+    whole, broken = ClipRow(frames, "whole"), ClipRow(frames, "broken", "a slice ends early")
+    sheet = clip_sheet([whole, broken], title="two clips")
+    assert count(clip_sheet([whole, whole], title="two clips"), RED) == 0
+    assert count(sheet, BLUE) == 6 * 128 * 72
+    frame = (128 + 6) * (72 + 6) - 128 * 72
+    assert 3 * frame < count(sheet, RED) < 3 * frame + 1000
+    nothing = ClipRow(frames[:0], "nothing", "no frame can be decoded")
+    assert count(clip_sheet([whole, nothing]), RED) > frame
+    assert clip_sheet([nothing]).size > (0, 0)
+    assert clip_sheet([]).size > (0, 0)

@@ -64,6 +64,14 @@ def test_round_trip(tmp_path: Path, merges: list[tuple[bytes, bytes]]) -> None:
     assert {path.name for path in (tmp_path / "model").iterdir()} == expected
 
 
+def test_the_codec_is_kept_and_jpeg_when_nothing_is_said(tmp_path: Path, folder: Path) -> None:
+    pictures = load_checkpoint(folder)
+    assert pictures.codec == "jpeg"
+    assert "codec" not in json.loads((folder / "config.json").read_text())
+    save_checkpoint(tmp_path / "clips", dataclasses.replace(pictures, codec="avc"))
+    assert load_checkpoint(tmp_path / "clips").codec == "avc"
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_16_bit_weights_take_half_and_come_back_rounded(tmp_path: Path, dtype: str) -> None:
     saved = make_checkpoint()
