@@ -11,11 +11,13 @@ AvcCursor::AvcCursor(std::shared_ptr<const AvcGrammar> grammar) : grammar_(std::
 /// Takes the byte whole or not at all.
 bool AvcCursor::accept(uint8_t byte) {
     Position& p = position_;
+    if (is_in_pinned_bytes() && byte != grammar_->pinned[p.offset]) return false;
     if (p.at == Element::kStartCode) return accept_start_code(byte);
     const Ended ended = p.ended;
     const bool can_be_start_code =
         ended.is_alive &&
-        (byte == 0 || (byte == 1 && ended.n_zeros == 2 && may_start_with_three_bytes()));
+        (byte == 0 ? ended.n_zeros < 2 || !has_short_start_codes()
+                   : byte == 1 && ended.n_zeros == 2 && may_start_with_three_bytes());
     p.ended.is_alive = false;
     const bool goes_on = accept_payload(byte);
     if (!can_be_start_code) {
@@ -35,6 +37,9 @@ bool AvcCursor::accept(uint8_t byte) {
 /// trailing_zero_8bits or leading_zero_8bits.
 bool AvcCursor::accept_start_code(uint8_t byte) {
     Position& p = position_;
+    if (!is_in_pinned_bytes() && has_short_start_codes()) {
+        if (is_stream_full() || byte != (p.n_zeros < n_start_zeros() ? 0 : 1)) return false;
+    }
     if (byte == 0) {
         if (p.n_zeros < 3) ++p.n_zeros;
     } else {

@@ -66,6 +66,7 @@ struct SliceHeader {
     uint8_t pic_parameter_set_id = 0;
     SliceType type = SliceType::kI;
     bool is_type_of_all = false;  // slice_type 5 to 9
+    SliceConstants constants{};   // as read
     uint8_t num_ref_idx_active = 0;
     uint8_t disable_deblocking_filter_idc = 0;
     uint32_t first_mb = 0;
@@ -97,6 +98,10 @@ public:
 
     Element element() const { return position_.at; }
     uint64_t n_pictures() const { return position_.n_pictures; }
+    /// The slice that is being read, or was read last; whole once its data have begun.
+    const SliceHeader& slice() const { return position_.slice; }
+    bool in_slice_data() const { return is_in_slice() && position_.at >= Element::kMbSkipRun; }
+    uint32_t frame_mbs() const { return sps().frame_mbs(); }
 
 private:
     /// Where an access unit stands, 7.4.1.2.3.
@@ -243,6 +248,15 @@ private:
     bool can_follow_emulation() const;
     bool may_start_with_three_bytes() const;
     void become_ended();
+    // grammar.cpp: what a narrower grammar than the standard leaves.
+    bool is_in_pinned_bytes() const { return position_.offset < grammar_->pinned.size(); }
+    bool has_short_start_codes() const { return grammar_->is_pinned() || grammar_->portable; }
+    bool is_stream_full() const;
+    bool is_legal_nal_header(uint32_t type, uint32_t nal_ref_idc) const;
+    uint8_t n_start_zeros() const;
+    const SliceConstants* constants() const;
+    ValueSet narrowed(ValueSet values) const;
+    uint32_t n_portable_refs() const;
     // nal_unit.cpp
     ValueSet legal_nal_unit_types(uint32_t nal_ref_idc) const;
     bool is_legal_nal_unit_type(uint32_t type, uint32_t nal_ref_idc) const;
@@ -309,6 +323,8 @@ private:
     ValueSet legal_macroblock_field() const;
     void take_macroblock_field(int64_t value);
     uint32_t n_mbs_left() const { return sps().frame_mbs() - position_.next_mb; }
+    uint32_t n_mbs_of_slice_left() const;
+    bool may_slice_end() const { return grammar_->slicing == Slicing::kAny; }
     ValueSet legal_mb_types() const;
     ValueSet legal_sub_mb_types() const;
     int n_mvs_left() const;

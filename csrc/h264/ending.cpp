@@ -22,13 +22,15 @@ constexpr uint32_t kManyMacroblocks = 16;
 bool AvcCursor::is_complete() const {
     const Position& p = position_;
     if (p.at != Element::kStartCode && (!p.ended.is_alive || is_in_slice())) return false;
+    if (is_in_pinned_bytes() || (grammar_->n_pictures && !is_stream_full())) return false;
     return p.phase == Phase::kAfter || p.phase == Phase::kEndOfSequence ||
            p.phase == Phase::kEndOfStream;
 }
 
 /// With so many macroblocks left behind it, the I slice ends sooner than its picture.
 bool AvcCursor::prefers_another_slice(uint32_t next_mb) const {
-    return position_.slice.type == SliceType::kI && may_be_p_slice() && !is_p_excluded() &&
+    return grammar_->slicing == Slicing::kAny && !grammar_->is_pinned() &&
+           position_.slice.type == SliceType::kI && may_be_p_slice() && !is_p_excluded() &&
            sps().frame_mbs() - next_mb > kManyMacroblocks;
 }
 
@@ -54,7 +56,7 @@ std::optional<int64_t> AvcCursor::wanted_value() const {
         case Element::kModificationOfPicNumsIdc:
             return 3;
         case Element::kMbSkipRun:
-            return n_mbs_left();
+            return n_mbs_of_slice_left();
         case Element::kMbType:
             return p.slice.type == SliceType::kI ? kFlatIntra : kFlatIntraInP;
         case Element::kPrevIntra4x4PredModeFlag:
@@ -73,25 +75,21 @@ std::optional<int64_t> AvcCursor::wanted_value() const {
 AvcCursor::NalHeader AvcCursor::wanted_nal_header() const {
     const Position& p = position_;
     const Context& c = *context_;
-    if (p.phase == Phase::kPicture)
-        return {
-            c.first_slice.is_reference() ? uint8_t{1} : uint8_t{0}, c.first_slice.nal_unit_type
-        };
-    const auto has_sps = [&] {
-        return std::any_of(c.sets->sps.begin(), c.sets->sps.end(), [](const auto& sps) {
-            return sps != nullptr;
-        });
-    };
+    if (p.phase == Phase::kPicture) return {c.first_slice.nal_ref_idc, c.first_slice.nal_unit_type};
     // A slice, or what it lacks; where its start code is too short, what needs no longer one.
     const NalHeader candidates[] = {
-        {0, nal::kSlice},         {1, nal::kSlice},
-        {1, nal::kIdrSlice},      {1, has_sps() ? nal::kPps : nal::kSps},
-        {0, nal::kEndOfSequence}, {0, nal::kSei},
+        {grammar_->p.nal_ref_idc, nal::kSlice},
+        {0, nal::kSlice},
+        {1, nal::kSlice},
+        {std::max<uint8_t>(grammar_->idr.nal_ref_idc, 1), nal::kIdrSlice},
+        {1, c.sets->has_sps() ? nal::kPps : nal::kSps},
+        {0, nal::kEndOfSequence},
+        {0, nal::kSei},
     };
     const bool is_type_due = p.at == Element::kNalUnitType;
     for (const NalHeader& header : candidates) {
         if (is_type_due && (header.nal_ref_idc != 0) != (p.nal_ref_idc != 0)) continue;
-        if (is_legal_nal_unit_type(header.nal_unit_type, header.nal_ref_idc)) return header;
+        if (is_legal_nal_header(header.nal_unit_type, header.nal_ref_idc)) return header;
     }
     return {
         p.nal_ref_idc, static_cast<uint8_t>(*legal_nal_unit_types(p.nal_ref_idc).lowest_in(0, 31))
@@ -165,6 +163,9 @@ bool AvcCursor::ending_bit() const {
 /// The first byte of the ending; the stream must not be complete.
 uint8_t AvcCursor::ending_byte() const {
     const Position& p = position_;
+    if (is_in_pinned_bytes()) return grammar_->pinned[p.offset];
+    if (p.at == Element::kStartCode && has_short_start_codes())
+        return p.n_zeros < n_start_zeros() ? 0 : 1;
     if (p.at == Element::kStartCode) return p.n_zeros >= (is_short_start_enough() ? 2 : 3) ? 1 : 0;
     if (p.ended.is_alive && prefers_end())
         return p.ended.n_zeros == 2 && is_short_start_enough() ? 1 : 0;

@@ -320,11 +320,18 @@ AvcCursor::SignedRange AvcCursor::legal_signed() const {
         case Element::kSecondChromaQpIndexOffset:
             return {-12, 12};
         case Element::kSliceQpDelta: {
+            if (const SliceConstants* c = constants())
+                return {c->slice_qp_delta, c->slice_qp_delta};
             const int qp = 26 + pps().pic_init_qp_minus26;
             return {-qp, 51 - qp};
         }
         case Element::kSliceAlphaC0OffsetDiv2:
+            if (const SliceConstants* c = constants())
+                return {c->slice_alpha_c0_offset_div2, c->slice_alpha_c0_offset_div2};
+            return {-6, 6};
         case Element::kSliceBetaOffsetDiv2:
+            if (const SliceConstants* c = constants())
+                return {c->slice_beta_offset_div2, c->slice_beta_offset_div2};
             return {-6, 6};
         case Element::kMbQpDelta:
             return {-26, 25};
@@ -347,13 +354,14 @@ ValueSet AvcCursor::legal() const {
     switch (p.nal_unit_type) {
         case nal::kSps:
             return p.at >= Element::kAspectRatioInfoPresentFlag ? legal_vui_field()
-                                                                : legal_sps_field();
+                                                                : narrowed(legal_sps_field());
         case nal::kPps:
             return legal_pps_field();
         case nal::kSlice:
         case nal::kIdrSlice:
             if (p.at >= Element::kCoeffToken) return legal_residual_field();
-            return p.at >= Element::kMbSkipRun ? legal_macroblock_field() : legal_slice_field();
+            if (p.at >= Element::kMbSkipRun) return legal_macroblock_field();
+            return narrowed(legal_slice_field());
         default:
             return legal_nal_field();
     }

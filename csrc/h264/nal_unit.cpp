@@ -65,7 +65,7 @@ bool AvcCursor::is_legal_nal_unit_type(uint32_t type, uint32_t nal_ref_idc) cons
 ValueSet AvcCursor::legal_nal_unit_types(uint32_t nal_ref_idc) const {
     uint64_t types = 0;
     for (uint32_t type = 0; type < 32; ++type) {
-        if (is_legal_nal_unit_type(type, nal_ref_idc)) types |= uint64_t{1} << type;
+        if (is_legal_nal_header(type, nal_ref_idc)) types |= uint64_t{1} << type;
     }
     return types == 0 ? ValueSet() : ValueSet::of_bits(types);
 }
@@ -78,7 +78,9 @@ ValueSet AvcCursor::legal_nal_field() const {
         case Element::kNalRefIdc: {
             ValueSet values;
             if (legal_nal_unit_types(0).any_in(0, 31)) values.add(0);
-            if (legal_nal_unit_types(1).any_in(0, 31)) values.add(1, 3);
+            for (uint32_t idc = 1; idc < 4; ++idc) {
+                if (legal_nal_unit_types(idc).any_in(0, 31)) values.add(idc);
+            }
             return values;
         }
         case Element::kNalUnitType:

@@ -1,6 +1,7 @@
 // What sequence and picture parameter sets say: 7.4.2.1 and 7.4.2.2, as far as slices need it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -77,6 +78,17 @@ struct Pps {
 struct ParameterSets {
     std::array<std::shared_ptr<const Sps>, kMaxSeqParameterSets> sps;
     std::array<std::shared_ptr<const Pps>, kMaxPicParameterSets> pps;
+
+    bool has_sps() const { return has_any(sps); }
+    bool has_pps() const { return has_any(pps); }
+
+private:
+    template <class Sets>
+    static bool has_any(const Sets& sets) {
+        return std::any_of(sets.begin(), sets.end(), [](const auto& set) {
+            return set != nullptr;
+        });
+    }
 };
 
 }  // namespace pycodec_lm::h264

@@ -85,7 +85,7 @@ ValueSet AvcCursor::legal_macroblock_field() const {
     switch (p.at) {
         case Element::kMbSkipRun: {
             const bool may_skip = (p.slice.usable_refs & 1) != 0 && n_mvs_left() >= 1;
-            return {0, may_skip ? n_mbs_left() : 0};
+            return {0, may_skip ? n_mbs_of_slice_left() : 0};
         }
         case Element::kMbType:
             return legal_mb_types();
@@ -138,11 +138,10 @@ void AvcCursor::take_macroblock_field(int64_t value) {
     switch (p.at) {
         case Element::kMbSkipRun:
             p.mb = {};
-            if (number > 0) {
-                skip_macroblocks(number);
-                if (n_mbs_left() == 0) return begin_trailing_bits();
-                p.may_end = true;
-            }
+            if (number == 0) return begin_macroblock();
+            skip_macroblocks(number);
+            if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
+            p.may_end = may_slice_end();
             return begin_macroblock();
         case Element::kMbType:
             return take_mb_type(number);
@@ -352,8 +351,8 @@ void AvcCursor::end_macroblock() {
     put_edges(bottom, right);
     p.last_n_mvs = mb.n_mvs;
     ++p.next_mb;
-    if (n_mbs_left() == 0) return begin_trailing_bits();
-    p.may_end = true;
+    if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
+    p.may_end = may_slice_end();
     if (p.slice.type == SliceType::kP) return expect(Element::kMbSkipRun);
     begin_macroblock();
 }

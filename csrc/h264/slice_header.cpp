@@ -139,6 +139,7 @@ void AvcCursor::take_slice_field(int64_t value) {
         case Element::kSliceType:
             slice.type = static_cast<SliceType>(value % 5);
             slice.is_type_of_all = value >= 5;
+            slice.constants = {.nal_ref_idc = p.nal_ref_idc, .slice_type = small};
             return expect(Element::kPicParameterSetId);
         case Element::kPicParameterSetId:
             slice.pic_parameter_set_id = small;
@@ -199,15 +200,19 @@ void AvcCursor::take_slice_field(int64_t value) {
             modify_list(*context_->references.find_long_term(number));
             return expect(Element::kModificationOfPicNumsIdc);
         case Element::kSliceQpDelta:
+            slice.constants.slice_qp_delta = static_cast<int8_t>(value);
             if (pps().deblocking_filter_control_present_flag)
                 return expect(Element::kDisableDeblockingFilterIdc);
             return begin_slice_data();
         case Element::kDisableDeblockingFilterIdc:
+            slice.constants.disable_deblocking_filter_idc = small;
             if (value == 1) return begin_slice_data();
             return expect(Element::kSliceAlphaC0OffsetDiv2);
         case Element::kSliceAlphaC0OffsetDiv2:
+            slice.constants.slice_alpha_c0_offset_div2 = static_cast<int8_t>(value);
             return expect(Element::kSliceBetaOffsetDiv2);
         case Element::kSliceBetaOffsetDiv2:
+            slice.constants.slice_beta_offset_div2 = static_cast<int8_t>(value);
             return begin_slice_data();
         default:
             return take_marking_field(value);
