@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ._core import (
         ANNOTATION_SIZES,
+        AvcCursor,
         BatchGrammarMatcher,
         CompiledGrammar,
         GrammarMatcher,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         read_coefficients,
         symbol_counts,
     )
+    from .avc_grammar import AvcGrammar
     from .generation import GeneratedFile, generate, iter_files
     from .grammar import JpegGrammar, recode_jpeg
     from .ops import apply_token_bitmask_inplace
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANNOTATION_SIZES",
+    "AvcCursor",
+    "AvcGrammar",
     "BatchGrammarMatcher",
     "ByteTokenizer",
     "CodecLMError",
@@ -91,6 +95,7 @@ __all__ = [
 _HOMES = {
     "._core": (
         "ANNOTATION_SIZES",
+        "AvcCursor",
         "BatchGrammarMatcher",
         "CompiledGrammar",
         "GrammarMatcher",
@@ -104,6 +109,7 @@ _HOMES = {
         "read_coefficients",
         "symbol_counts",
     ),
+    ".avc_grammar": ("AvcGrammar",),
     ".generation": ("GeneratedFile", "generate", "iter_files"),
     ".ops": ("apply_token_bitmask_inplace",),
     ".grammar": ("JpegGrammar", "recode_jpeg"),

@@ -33,6 +33,10 @@ _SIGNATURES = (
 )
 
 
+# Whose H.264 stream is checked.
+_CONTAINERS = ("MP4", "Matroska")
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a check found; true in a condition iff the file is valid.
@@ -77,7 +81,8 @@ def check(
     """Checks one file against its standard, bit by bit.
 
     Args:
-        source: a path, or the bytes themselves (`bytes`, `memoryview`, a numpy array of uint8).
+        source: a path, or the bytes themselves (`bytes`, `memoryview`, a numpy array of uint8): a
+            JPEG file, an H.264 byte stream (Annex B), or an MP4 or Matroska file with H.264 in it.
         strict: False goes on where decoders do so without a word (docs/rules-jpeg.md): the verdict
             is valid, and what was passed over stands in its notes.
         abbreviated: True accepts a JPEG stream without its tables (T.81 B.4, B.5).
@@ -88,7 +93,8 @@ def check(
 
     Raises:
         OSError: the file cannot be read.
-        UsageError: `source` is a folder or larger than 256 MiB, or `tables` makes no sense.
+        UsageError: `source` is a folder or larger than 256 MiB, `tables` makes no sense, or a
+            container has no H.264 stream that can be taken out.
 
     >>> check(b"\\xff\\xd8\\xff").family
     'truncated'
@@ -97,6 +103,8 @@ def check(
         raise UsageError("tables are for abbreviated streams: give abbreviated=True too")
     data = _data_of(source)
     name = _format_name(bytes(data[:32]))
+    if name == "H.264" or name in _CONTAINERS:
+        return _check_h264(data, is_in_container=name in _CONTAINERS)
     if name != "JPEG":
         return _not_a_jpeg(name, bytes(data[:8]))
 
@@ -125,6 +133,33 @@ def check(
         clause=status.clause,
         element=status.element,
         offset=end if status.ok else status.offset,
+        bit=0 if status.ok else status.bit,
+        message=status.message,
+        notes=tuple(notes),
+    )
+
+
+def _check_h264(data: memoryview, *, is_in_container: bool) -> Verdict:
+    """The verdict on a byte stream, or on the one that a container's packets make."""
+    from . import _core
+
+    notes = []
+    if is_in_container:
+        from .codecs.avc import annex_b
+
+        data = memoryview(annex_b(bytes(data)))
+        notes.append("offsets count in the Annex B stream taken out of the container")
+    status, n_pictures = _core.check_h264(data)
+    if n_pictures:
+        notes.append(f"{n_pictures} pictures")
+    return Verdict(
+        valid=status.ok,
+        format="h264",
+        family=status.family,
+        code=status.code,
+        clause=status.clause,
+        element=status.element,
+        offset=len(data) if status.ok else status.offset,
         bit=0 if status.ok else status.bit,
         message=status.message,
         notes=tuple(notes),
@@ -167,9 +202,12 @@ def _not_a_jpeg(name: str, head: bytes) -> Verdict:
         family, code, message = "truncated", "empty", "the file is empty"
     elif name:
         family, code = "unsupported", "format"
-        message = f"this is {name}; only JPEG can be checked"
+        message = f"this is {name}; only JPEG and H.264 can be checked"
     else:
         family, code = "unsupported", "format"
-        message = f"this is not a JPEG: it starts with {head.hex(' ').upper()}, a JPEG with FF D8"
+        message = (
+            f"this is neither JPEG nor H.264: it starts with {head.hex(' ').upper()}, a JPEG with "
+            "FF D8, an H.264 byte stream with 00 00 01"
+        )
     key = name.lower().replace(" ", "").replace(".", "").replace("-", "") or "unknown"
     return Verdict(False, key, family, code, "", "", 0, 0, f"{message} (byte 0)")

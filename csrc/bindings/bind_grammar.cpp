@@ -11,6 +11,7 @@
 #include "bindings/buffers.hpp"
 #include "grammar/matcher_of.hpp"
 #include "grammar/usage_error.hpp"
+#include "h264/cursor.hpp"
 #include "jpeg/cursor.hpp"
 
 namespace py = pybind11;
@@ -92,6 +93,9 @@ auto with_start(const py::object& grammar, Use&& use) {
     if (py::isinstance<jpeg::JpegGrammar>(grammar)) {
         return use(jpeg::JpegCursor(grammar.cast<JpegGrammarPointer>()));
     }
+    if (py::isinstance<h264::AvcGrammar>(grammar)) {
+        return use(h264::AvcCursor(grammar.cast<std::shared_ptr<const h264::AvcGrammar>>()));
+    }
     throw UsageError(
         "expected a grammar, such as JpegGrammar, not " +
         std::string(Py_TYPE(grammar.ptr())->tp_name)
@@ -103,7 +107,8 @@ BoundCompiledGrammar compile_grammar(
 ) {
     if (cache_bytes < 0) throw UsageError("cache_bytes must not be negative");
     auto info = tokenizer_info.cast<std::shared_ptr<TokenizerInfo>>();
-    std::shared_ptr<const CompiledGrammar> compiled = with_start(grammar, [&](auto start) {
+    using Pointer = std::shared_ptr<const CompiledGrammar>;
+    Pointer compiled = with_start(grammar, [&](auto start) -> Pointer {
         using Compiled = CompiledGrammarOf<decltype(start)>;
         return std::make_shared<const Compiled>(
             start, std::move(info), static_cast<size_t>(cache_bytes)

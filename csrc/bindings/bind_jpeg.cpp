@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "bindings/bind_cursor.hpp"
 #include "bindings/bindings.hpp"
 #include "grammar/usage_error.hpp"
 #include "jpeg/check.hpp"
@@ -24,13 +25,6 @@ using jpeg::JpegCursor;
 using jpeg::JpegGrammar;
 using jpeg::JpegWriter;
 using GrammarPointer = std::shared_ptr<const JpegGrammar>;
-
-std::span<const uint8_t> bytes_of(const py::buffer_info& info) {
-    if (info.itemsize != 1 || info.ndim != 1 || (info.size > 1 && info.strides[0] != 1)) {
-        throw UsageError("data must be a contiguous one-dimensional buffer of bytes");
-    }
-    return {static_cast<const uint8_t*>(info.ptr), static_cast<size_t>(info.size)};
-}
 
 using HuffmanSpec = std::pair<std::vector<int>, py::bytes>;  // Li, Vi,j
 
@@ -161,10 +155,6 @@ std::shared_ptr<JpegGrammar> make_grammar(
     return grammar;
 }
 
-py::bytes to_bytes(const std::vector<uint8_t>& data) {
-    return {reinterpret_cast<const char*>(data.data()), data.size()};
-}
-
 py::list coefficient_arrays(
     const py::buffer& buffer, bool abbreviated, const std::optional<py::buffer>& tables,
     size_t max_bytes
@@ -199,55 +189,10 @@ jpeg::CheckResult run_check(
 }
 
 void bind_cursor(py::module_& m) {
-    py::class_<JpegCursor>(m, "JpegCursor", "Where a JPEG stream stands between two bytes.")
-        .def(py::init<GrammarPointer>(), py::arg("grammar"))
-        .def(
-            "push",
-            [](JpegCursor& self, const py::buffer& buffer) {
-                const py::buffer_info info = buffer.request();
-                Status status;
-                for (const uint8_t byte : bytes_of(info)) {
-                    if (status = self.push(byte); !status) break;
-                }
-                return status;
-            },
-            py::arg("data"), "Accepts bytes up to the first that no valid file goes on with."
-        )
-        .def(
-            "allowed",
-            [](const JpegCursor& self) {
-                std::array<uint8_t, 32> bits{};
-                const ByteSet set = self.allowed();
-                for (unsigned i = 0; i < 256; ++i) {
-                    if (set.contains(static_cast<uint8_t>(i)))
-                        bits[i / 8] |= static_cast<uint8_t>(1u << (i % 8));
-                }
-                return py::bytes(reinterpret_cast<const char*>(bits.data()), bits.size());
-            },
-            "The bytes that may come next: 256 bits, least significant first."
-        )
-        .def("is_complete", &JpegCursor::is_complete)
-        .def("bytes_to_complete", &JpegCursor::bytes_to_complete)
-        .def("ending_bound", &JpegCursor::ending_bound, py::arg("n_bytes"))
-        .def(
-            "complete",
-            [](const JpegCursor& self, uint64_t limit) {
-                std::vector<uint8_t> out;
-                self.complete(out, limit);
-                return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
-            },
-            py::arg("limit") = uint64_t{1} << 30
-        )
-        .def("copy", [](const JpegCursor& self) { return self; })
-        .def("describe", &JpegCursor::describe)
-        .def(
-            "annotation",
-            [](const JpegCursor& self) {
-                const Annotation values = self.annotation();
-                return py::array_t<int16_t>(static_cast<py::ssize_t>(values.size()), values.data());
-            }
-        )
-        .def_property_readonly("offset", &JpegCursor::offset);
+    py::class_<JpegCursor> cursor(m, "JpegCursor", "Where a JPEG stream stands between two bytes.");
+    cursor.def(py::init<GrammarPointer>(), py::arg("grammar"));
+    bind_cursor_contract(cursor);
+    cursor.def("ending_bound", &JpegCursor::ending_bound, py::arg("n_bytes"));
 }
 
 void bind_writer(py::module_& m) {

@@ -98,9 +98,9 @@ public:
 
     Element element() const { return position_.at; }
     uint64_t n_pictures() const { return position_.n_pictures; }
-    /// The slice that is being read, or was read last; whole once its data have begun.
+    /// The header that is being read, or was read last.
     const SliceHeader& slice() const { return position_.slice; }
-    bool in_slice_data() const { return is_in_slice() && position_.at >= Element::kMbSkipRun; }
+    uint64_t n_slices() const { return position_.n_slices; }
     uint32_t frame_mbs() const { return sps().frame_mbs(); }
 
 private:
@@ -143,6 +143,7 @@ private:
         uint8_t sps_before = kMaxSeqParameterSets;  // id of the SPS just before, for its extension
         bool needs_idr = true;
         uint64_t n_pictures = 0;
+        uint64_t n_slices = 0;  // whose data have begun
         uint32_t next_mb = 0;  // of the picture, in the order of addresses
         // The slice.
         SliceHeader slice;

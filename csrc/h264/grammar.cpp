@@ -144,16 +144,14 @@ Pinned pin_like(const uint8_t* data, size_t n_bytes) {
     auto grammar = std::make_shared<AvcGrammar>();
     AvcCursor cursor(std::make_shared<const AvcGrammar>());
     Sample sample;
-    bool was_in_slice_data = false;
+    uint64_t n_slices = 0;
     for (size_t i = 0; i < n_bytes && result.complaint == nullptr; ++i) {
         if (result.status = cursor.push(data[i]); !result.status) return result;
-        const bool is_in_slice_data = cursor.in_slice_data();
-        if (is_in_slice_data && !was_in_slice_data) {
-            if (grammar->pinned.empty())
-                grammar->pinned.assign(data, data + start_of_nal_unit(data, i));
-            result.complaint = sample.add(cursor);
-        }
-        was_in_slice_data = is_in_slice_data;
+        if (cursor.n_slices() == n_slices) continue;
+        n_slices = cursor.n_slices();
+        if (grammar->pinned.empty())
+            grammar->pinned.assign(data, data + start_of_nal_unit(data, i));
+        result.complaint = sample.add(cursor);
     }
     if (result.complaint != nullptr) return result;
     if (!cursor.is_complete()) {

@@ -39,6 +39,7 @@ void AvcCursor::begin_slice_data() {
         above_.edit().assign(ring_size(sps()), MbEdge{});
         p.ring = 0;
     }
+    ++p.n_slices;
     p.next_mb = p.slice.first_mb;
     p.left = {};
     if (p.slice.type == SliceType::kP) return expect(Element::kMbSkipRun);

@@ -132,7 +132,10 @@ def iter_files(
     )
     start = b""
     if prompt is not None:
-        start = picture_prompt(compiled.grammar, prompt, keep)[len(compiled.grammar.header) :]
+        grammar = compiled.grammar
+        if not isinstance(grammar, JpegGrammar):
+            raise UsageError("this model writes clips; a picture is no prompt for it")
+        start = picture_prompt(grammar, prompt, keep)[len(grammar.header) :]
     requests = []
     for i in range(n):
         label = random_class(loaded, seed + i) if classes is None else ""
