@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._files import read_file
-from .errors import UsageError
+from .errors import CodecLMError, UsageError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
@@ -93,8 +93,7 @@ def check(
 
     Raises:
         OSError: the file cannot be read.
-        UsageError: `source` is a folder or larger than 256 MiB, `tables` makes no sense, or a
-            container has no H.264 stream that can be taken out.
+        UsageError: `source` is a folder or larger than 256 MiB, or `tables` makes no sense.
 
     >>> check(b"\\xff\\xd8\\xff").family
     'truncated'
@@ -103,8 +102,10 @@ def check(
         raise UsageError("tables are for abbreviated streams: give abbreviated=True too")
     data = _data_of(source)
     name = _format_name(bytes(data[:32]))
-    if name == "H.264" or name in _CONTAINERS:
-        return _check_h264(data, is_in_container=name in _CONTAINERS)
+    if name in _CONTAINERS:
+        return _check_container(name, data)
+    if name == "H.264":
+        return _check_h264(data)
     if name != "JPEG":
         return _not_a_jpeg(name, bytes(data[:8]))
 
@@ -139,19 +140,25 @@ def check(
     )
 
 
-def _check_h264(data: memoryview, *, is_in_container: bool) -> Verdict:
-    """The verdict on a byte stream, or on the one that a container's packets make."""
+def _check_container(name: str, data: memoryview) -> Verdict:
+    """The verdict on the H.264 stream that a container's packets make."""
+    from .codecs.avc import annex_b
+
+    try:
+        stream = annex_b(bytes(data))
+    except CodecLMError as error:
+        message = f"this is {name}, without an H.264 stream that can be taken out: {error} (byte 0)"
+        return Verdict(False, _key(name), "unsupported", "format", "", "", 0, 0, message)
+    note = "offsets count in the byte stream taken out of the container"
+    return _check_h264(memoryview(stream), notes=(note,))
+
+
+def _check_h264(data: memoryview, notes: tuple[str, ...] = ()) -> Verdict:
     from . import _core
 
-    notes = []
-    if is_in_container:
-        from .codecs.avc import annex_b
-
-        data = memoryview(annex_b(bytes(data)))
-        notes.append("offsets count in the Annex B stream taken out of the container")
     status, n_pictures = _core.check_h264(data)
     if n_pictures:
-        notes.append(f"{n_pictures} pictures")
+        notes = (*notes, f"{n_pictures} pictures")
     return Verdict(
         valid=status.ok,
         format="h264",
@@ -162,7 +169,7 @@ def _check_h264(data: memoryview, *, is_in_container: bool) -> Verdict:
         offset=len(data) if status.ok else status.offset,
         bit=0 if status.ok else status.bit,
         message=status.message,
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -209,5 +216,9 @@ def _not_a_jpeg(name: str, head: bytes) -> Verdict:
             f"this is neither JPEG nor H.264: it starts with {head.hex(' ').upper()}, a JPEG with "
             "FF D8, an H.264 byte stream with 00 00 01"
         )
-    key = name.lower().replace(" ", "").replace(".", "").replace("-", "") or "unknown"
-    return Verdict(False, key, family, code, "", "", 0, 0, f"{message} (byte 0)")
+    return Verdict(False, _key(name), family, code, "", "", 0, 0, f"{message} (byte 0)")
+
+
+def _key(name: str) -> str:
+    """`Verdict.format` of a format's name."""
+    return name.lower().replace(" ", "").replace(".", "").replace("-", "") or "unknown"

@@ -104,12 +104,14 @@ bool AvcCursor::take_payload_byte(uint8_t byte) {
     if (p.nal_unit_type == nal::kSps && p.at >= Element::kProfileIdc)
         context_.edit().draft.sps.rbsp.push_back(byte);
     std::optional<AvcCursor> at_end;
-    for (int n_left = 8; n_left > 0; --n_left) {
+    for (int n_left = 8; n_left > 0;) {
         const unsigned rest = byte & ((1u << n_left) - 1);
         // 1 and zeros to the end of the byte may be rbsp_trailing_bits().
         if (p.may_end && rest == 1u << (n_left - 1)) at_end = *this;
         p.may_end = false;
-        if (take_bit((rest >> (n_left - 1)) != 0)) continue;
+        const int n_taken = take_bits(rest, n_left);
+        n_left -= n_taken;
+        if (n_taken > 0) continue;
         if (at_end) {  // only the end is left
             *this = std::move(*at_end);
             end_nal_unit();

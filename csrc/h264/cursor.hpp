@@ -15,6 +15,7 @@
 #include "grammar/byte_set.hpp"
 #include "grammar/copy_on_write.hpp"
 #include "grammar/cursor.hpp"
+#include "grammar/cursor_hooks.hpp"
 #include "grammar/status.hpp"
 #include "grammar/value_set.hpp"
 #include "h264/grammar.hpp"
@@ -93,6 +94,8 @@ public:
     uint64_t bytes_to_complete() const;
     void complete(std::vector<uint8_t>& out, uint64_t limit) const;
     uint64_t offset() const { return position_.offset; }
+    /// No state within n_bytes has a longer ending (grammar/cursor_hooks.hpp).
+    uint64_t ending_bound(uint64_t n_bytes) const;
     Annotation annotation() const;
     std::string describe() const;
 
@@ -220,9 +223,14 @@ private:
 
     // fields.cpp: how bits become values.
     Field field() const;
-    bool take_bit(bool bit);
-    bool take_number_bit(const Field& field, bool bit);
-    bool take_golomb_bit(bool bit, bool is_signed);
+    int take_bits(unsigned bits, int n_bits);
+    bool take_bit(bool bit) { return take_bits(bit, 1) == 1; }
+    void count_bits(int n);
+    int take_number_bits(const Field& field, unsigned bits, int n_bits);
+    int take_golomb_bits(unsigned bits, int n_bits, bool is_signed);
+    int take_code_bits(const PrefixCode& code, unsigned bits, int n_bits);
+    int take_unary_bits(unsigned bits, int n_bits);
+    int take_end_bits(Spelling spelling, unsigned bits, int n_bits);
     bool any_legal(uint64_t first, uint64_t last) const;
     bool any_legal_signed(uint64_t first, uint64_t last) const;
     struct SignedRange {
@@ -262,6 +270,7 @@ private:
     ValueSet legal_nal_unit_types(uint32_t nal_ref_idc) const;
     bool is_legal_nal_unit_type(uint32_t type, uint32_t nal_ref_idc) const;
     bool has_usable_pps(bool is_idr) const;
+    bool any_usable_pps(uint64_t first, uint64_t last) const;
     void begin_nal_unit(uint8_t nal_unit_type);
     void end_nal_unit();
     void begin_trailing_bits();
@@ -371,6 +380,7 @@ private:
     uint64_t legal_rows() const;
     static int least_bits_after_row(const Macroblock& mb, Element at, int row);
     int least_bits_behind_block() const;
+    uint32_t max_level_prefix() const;
     bool is_bit_limit_far() const;
     bool fits(int n_bits) const;
     ValueSet legal_residual_field() const;
@@ -413,5 +423,6 @@ private:
 };
 
 static_assert(GrammarCursor<AvcCursor>);
+static_assert(BoundsEndings<AvcCursor>);
 
 }  // namespace pycodec_lm::h264

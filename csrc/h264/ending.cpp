@@ -4,6 +4,7 @@
 // so a picture that may have P slices is ended with one.
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 #include "h264/cursor.hpp"
 #include "h264/residual_tables.hpp"
@@ -221,6 +222,23 @@ uint64_t AvcCursor::bytes_to_complete() const {
     uint64_t n_bytes = 0;
     for (; !cursor.is_complete(); ++n_bytes) cursor.accept(cursor.ending_byte());
     return n_bytes;
+}
+
+/// Of pinned grammars, whose sizes are known once the first slice has come: each macroblock, slice
+/// and picture that is left takes at most so many bytes to end.
+uint64_t AvcCursor::ending_bound(uint64_t /*n_bytes*/) const {
+    constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
+    // The largest macroblock, its bits whole bytes, and one in two of them 03: too many, but safe.
+    constexpr uint64_t kMacroblockBegun = kMaxMacroblockBits / 8 * 2;
+    constexpr uint64_t kFlatMacroblock = 4;  // at most 20 bits, wherever its neighbours are full
+    constexpr uint64_t kSliceHeader = 40;    // with start code, and a run of skipped macroblocks
+    if (!grammar_->is_pinned() || !grammar_->n_pictures || context_->sps == nullptr) return kNone;
+    const Position& p = position_;
+    const uint64_t n_mbs = sps().frame_mbs();
+    const uint64_t slices_a_picture = grammar_->slicing == Slicing::kMacroblock ? n_mbs : 1;
+    const uint64_t n_pictures = *grammar_->n_pictures - p.n_pictures;
+    return kMacroblockBegun + n_pictures * slices_a_picture * kSliceHeader +
+           n_mbs * kFlatMacroblock;
 }
 
 ByteSet AvcCursor::allowed() const {

@@ -9,6 +9,7 @@ namespace pycodec_lm::h264 {
 namespace {
 
 constexpr uint64_t kMaxCodeNum = 0xFFFFFFFE;  // 9.1
+constexpr uint64_t kCodedBlockPatterns = 48;   // Table 9-4
 
 bool is_in_macroblock(Element element) {
     return Element::kMbType <= element && element <= Element::kRunBefore;
@@ -153,129 +154,185 @@ AvcCursor::Field AvcCursor::field() const {
     }
 }
 
-/// Takes a bit if some legal value goes on with it.
-bool AvcCursor::take_bit(bool bit) {
-    Position& p = position_;
+/// Takes as many of the low `n_bits` bits of `bits`, the most significant first, as belong to the
+/// field that is due, if some legal value goes on with all of them. Returns how many it took; 0 where
+/// it took none.
+int AvcCursor::take_bits(unsigned bits, int n_bits) {
     const Field how = field();
-    const auto count = [&] {
-        p.bit = (p.bit + 1) & 7;
-        if (is_in_macroblock(p.at)) ++p.mb.n_bits;
-    };
     switch (how.spelling) {
         case Spelling::kNumber:
-            return take_number_bit(how, bit);
+            return take_number_bits(how, bits, n_bits);
         case Spelling::kUe:
-            return take_golomb_bit(bit, false);
+            return take_golomb_bits(bits, n_bits, false);
         case Spelling::kSe:
-            return take_golomb_bit(bit, true);
-        case Spelling::kFlipped:
-            if (!any_legal(!bit, !bit)) return false;
-            count();
-            take(!bit);
-            return true;
-        case Spelling::kCode: {
-            const int child = how.code->node(p.node).children[bit];
-            if ((how.code->symbols_below(child) & legal_rows()) == 0) return false;
-            count();
-            if (child < 0) {
-                p.node = 0;
-                p.n_partial = 0;
-                take(-child - 1);
-            } else {
-                p.node = static_cast<uint16_t>(child);
-                ++p.n_partial;
-            }
-            return true;
+            return take_golomb_bits(bits, n_bits, true);
+        case Spelling::kFlipped: {
+            const bool value = !((bits >> (n_bits - 1)) & 1);
+            if (!any_legal(value, value)) return 0;
+            count_bits(1);
+            take(value);
+            return 1;
         }
+        case Spelling::kCode:
+            return take_code_bits(*how.code, bits, n_bits);
         case Spelling::kUnary:
-            if (bit) {
-                if (!any_legal(p.n_partial, p.n_partial)) return false;
-                count();
-                take(std::exchange(p.n_partial, uint8_t{0}));
-            } else {
-                if (!any_legal(p.n_partial + 1u, UINT32_MAX)) return false;
-                count();
-                ++p.n_partial;
-            }
-            return true;
-        case Spelling::kTrailing:
-            if (bit != (p.n_partial == 0)) return false;
-            count();
-            p.n_partial = 1;
-            if (p.bit == 0) end_nal_unit();
-            return true;
-        case Spelling::kZeros:
-            if (bit) return false;
-            count();
-            if (p.bit == 0) take(0);
-            return true;
+            return take_unary_bits(bits, n_bits);
+        default:
+            return take_end_bits(how.spelling, bits, n_bits);
     }
-    return false;
 }
 
-bool AvcCursor::take_number_bit(const Field& how, bool bit) {
+void AvcCursor::count_bits(int n) {
     Position& p = position_;
-    const uint64_t value = (p.partial << 1) | bit;
-    const int n_left = how.n_bits - p.n_partial - 1;
+    p.bit = static_cast<uint8_t>((p.bit + n) & 7);
+    if (is_in_macroblock(p.at)) p.mb.n_bits = static_cast<uint16_t>(p.mb.n_bits + n);
+}
+
+int AvcCursor::take_number_bits(const Field& how, unsigned bits, int n_bits) {
+    Position& p = position_;
+    const int n_missing = how.n_bits - p.n_partial;
+    const int n = std::min(n_missing, n_bits);
+    const int n_left = n_missing - n;
+    const uint64_t value = (p.partial << n) | (bits >> (n_bits - n));
     const uint64_t first = value << n_left;
-    if (!any_legal(first, first | ((uint64_t{1} << n_left) - 1))) return false;
-    p.bit = (p.bit + 1) & 7;
-    if (is_in_macroblock(p.at)) ++p.mb.n_bits;
+    if (!any_legal(first, first | ((uint64_t{1} << n_left) - 1))) return 0;
+    count_bits(n);
     if (n_left > 0) {
         p.partial = value;
-        ++p.n_partial;
-        return true;
+        p.n_partial = static_cast<uint8_t>(p.n_partial + n);
+        return n;
     }
     p.partial = 0;
     p.n_partial = 0;
     take(static_cast<int64_t>(value));
-    return true;
+    return n;
 }
 
 /// ue(v) and se(v), 9.1: the bits so far as a number are 0 while the leading zeros last.
-bool AvcCursor::take_golomb_bit(bool bit, bool is_signed) {
+int AvcCursor::take_golomb_bits(unsigned bits, int n_bits, bool is_signed) {
     Position& p = position_;
-    const uint64_t code = (p.partial << 1) | bit;
-    const int n_bits = p.n_partial + 1;
+    uint64_t code = p.partial;
+    int n_taken = 0;
+    if (code == 0) {
+        // Leading zeros, and the 1 behind them if it is here.
+        const int n_zeros = n_bits - static_cast<int>(std::bit_width(bits));
+        n_taken = std::min(n_zeros + 1, n_bits);
+        code = n_zeros < n_bits;
+    }
+    int n_code = p.n_partial + n_taken;
+    int n_left = 0;  // bits of the code that are still to come
     uint64_t first;
     uint64_t last;
-    int n_left = 0;
     if (code == 0) {
-        if (n_bits > 32) return false;
-        first = (uint64_t{1} << n_bits) - 1;
+        if (n_code > 32) return 0;
+        first = (uint64_t{1} << n_code) - 1;
         last = kMaxCodeNum;
     } else {
-        const auto n_significant = static_cast<int>(std::bit_width(code));
-        const int n_zeros = n_bits - n_significant;
-        n_left = n_zeros + 1 - n_significant;
+        const int n_zeros = n_code - static_cast<int>(std::bit_width(code));
+        n_left = 2 * n_zeros + 1 - n_code;
+        const int n = std::min(n_left, n_bits - n_taken);
+        const int n_behind = n_bits - n_taken - n;
+        code = (code << n) | ((bits >> n_behind) & ((1u << n) - 1));
+        n_taken += n;
+        n_code += n;
+        n_left -= n;
         first = (code << n_left) - 1;
         last = first + ((uint64_t{1} << n_left) - 1);
     }
-    if (is_signed ? !any_legal_signed(first, last) : !any_legal(first, last)) return false;
-    p.bit = (p.bit + 1) & 7;
-    if (is_in_macroblock(p.at)) ++p.mb.n_bits;
+    if (is_signed ? !any_legal_signed(first, last) : !any_legal(first, last)) return 0;
+    count_bits(n_taken);
     if (code == 0 || n_left > 0) {
         p.partial = code;
-        p.n_partial = static_cast<uint8_t>(n_bits);
-        return true;
+        p.n_partial = static_cast<uint8_t>(n_code);
+        return n_taken;
     }
     p.partial = 0;
     p.n_partial = 0;
     take(is_signed ? signed_value(first) : static_cast<int64_t>(first));
-    return true;
+    return n_taken;
+}
+
+int AvcCursor::take_code_bits(const PrefixCode& code, unsigned bits, int n_bits) {
+    Position& p = position_;
+    int child = p.node;
+    int n = 0;
+    do {
+        ++n;
+        child = code.node(child).children[(bits >> (n_bits - n)) & 1];
+    } while (child > 0 && n < n_bits);
+    if ((code.symbols_below(child) & legal_rows()) == 0) return 0;
+    count_bits(n);
+    if (child > 0) {
+        p.node = static_cast<uint16_t>(child);
+        p.n_partial = static_cast<uint8_t>(p.n_partial + n);
+        return n;
+    }
+    p.node = 0;
+    p.n_partial = 0;
+    take(-child - 1);
+    return n;
+}
+
+/// level_prefix: zeros, counted, and a 1.
+int AvcCursor::take_unary_bits(unsigned bits, int n_bits) {
+    Position& p = position_;
+    const int n_zeros = n_bits - static_cast<int>(std::bit_width(bits));
+    const auto value = static_cast<uint32_t>(p.n_partial + n_zeros);
+    const bool is_whole = n_zeros < n_bits;
+    if (!any_legal(value, is_whole ? value : UINT32_MAX)) return 0;
+    if (!is_whole) {
+        count_bits(n_zeros);
+        p.n_partial = static_cast<uint8_t>(value);
+        return n_zeros;
+    }
+    count_bits(n_zeros + 1);
+    p.n_partial = 0;
+    take(value);
+    return n_zeros + 1;
+}
+
+/// rbsp_trailing_bits() and pcm_alignment_zero_bit, which fill the byte.
+int AvcCursor::take_end_bits(Spelling spelling, unsigned bits, int n_bits) {
+    Position& p = position_;
+    const bool has_one = spelling == Spelling::kTrailing && p.n_partial == 0;
+    const bool bit = (bits >> (n_bits - 1)) & 1;
+    if (bit != has_one) return 0;
+    count_bits(1);
+    p.n_partial = has_one ? 1 : p.n_partial;
+    if (p.bit != 0) return 1;
+    if (spelling == Spelling::kTrailing) {
+        end_nal_unit();
+    } else {
+        take(0);
+    }
+    return 1;
 }
 
 /// Some value of first..last is legal.
 bool AvcCursor::any_legal(uint64_t first, uint64_t last) const {
+    const Position& p = position_;
     if (first > UINT32_MAX) return false;
-    if (position_.at == Element::kPicOrderCntLsb) return any_legal_lsb(first, last);
-    if (position_.at == Element::kPicParameterSetId && position_.nal_unit_type != nal::kPps &&
-        is_first_slice()) {
-        for (uint64_t id = first; id <= std::min<uint64_t>(last, kMaxPicParameterSets - 1); ++id) {
-            const bool is_idr = position_.slice.is_idr();
-            if (why_no_pps(static_cast<uint32_t>(id), is_idr) == Code::kOk) return true;
-        }
-        return false;
+    switch (p.at) {
+        // What most bits of a slice belong to, without a set.
+        case Element::kTrailingOnesSignFlag:
+            return true;
+        case Element::kCodedBlockPattern:
+            return first < kCodedBlockPatterns;
+        case Element::kLevelSuffix:
+            if (is_bit_limit_far()) return true;
+            break;
+        case Element::kLevelPrefix:
+            if (is_bit_limit_far()) return first <= max_level_prefix();
+            break;
+        // What is no short list of ranges.
+        case Element::kPicOrderCntLsb:
+            return any_legal_lsb(first, last);
+        case Element::kPicParameterSetId:
+            if (p.nal_unit_type != nal::kPps && is_first_slice())
+                return any_usable_pps(first, last);
+            break;
+        default:
+            break;
     }
     const auto end = static_cast<uint32_t>(std::min<uint64_t>(last, UINT32_MAX));
     return legal().any_in(static_cast<uint32_t>(first), end);

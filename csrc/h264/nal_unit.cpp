@@ -10,6 +10,15 @@ bool AvcCursor::has_usable_pps(bool is_idr) const {
     return false;
 }
 
+/// Some picture parameter set of first..last can be the slice's.
+bool AvcCursor::any_usable_pps(uint64_t first, uint64_t last) const {
+    const bool is_idr = position_.slice.is_idr();
+    for (uint64_t id = first; id <= last && id < kMaxPicParameterSets; ++id) {
+        if (why_no_pps(static_cast<uint32_t>(id), is_idr) == Code::kOk) return true;
+    }
+    return false;
+}
+
 /// 7.4.1 and 7.4.1.2.3.
 bool AvcCursor::is_legal_nal_unit_type(uint32_t type, uint32_t nal_ref_idc) const {
     const Position& p = position_;

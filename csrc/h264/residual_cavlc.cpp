@@ -159,6 +159,10 @@ void AvcCursor::end_block() {
     begin_block();
 }
 
+uint32_t AvcCursor::max_level_prefix() const {
+    return sps().is_before_high() ? kMaxLevelPrefix : kMaxLevelPrefixHigh;
+}
+
 bool AvcCursor::is_bit_limit_far() const {
     return position_.mb.n_bits + kFarBits <= kMaxMacroblockBits;
 }
@@ -253,11 +257,12 @@ void AvcCursor::note_total_coeff(uint8_t total) {
 ValueSet AvcCursor::legal_residual_field() const {
     const Position& p = position_;
     const Macroblock& mb = p.mb;
+    if (p.at == Element::kTrailingOnesSignFlag) return {0, 1};
     const int n_behind = mb.total - mb.i_level - 1;  // levels behind this one
     const int zeros = least_bits_of_zeros(mb.max_coeff, mb.total);
     switch (p.at) {
         case Element::kLevelPrefix: {
-            const uint32_t most = sps().is_before_high() ? kMaxLevelPrefix : kMaxLevelPrefixHigh;
+            const uint32_t most = max_level_prefix();
             if (is_bit_limit_far()) return {0, most};
             ValueSet values;
             for (uint32_t prefix = p.n_partial; prefix <= most; ++prefix) {
@@ -271,7 +276,7 @@ ValueSet AvcCursor::legal_residual_field() const {
             }
             return values;
         }
-        case Element::kLevelSuffix: {
+        default: {  // kLevelSuffix
             const int size = level_suffix_size(mb);
             const uint32_t most = (1u << size) - 1;
             if (is_bit_limit_far()) return {0, most};
@@ -293,8 +298,6 @@ ValueSet AvcCursor::legal_residual_field() const {
             }
             return {0, low};
         }
-        default:  // kTrailingOnesSignFlag
-            return {0, 1};
     }
 }
 

@@ -28,8 +28,8 @@ constexpr uint8_t kInterPattern[48] = {
 /// Room for what the next bits may add without losing what the bits before may need.
 uint32_t ring_size(const Sps& sps) { return 2 * (sps.width_mbs + 1) + 16; }
 
-/// The mode of an Intra_16x16 macroblock type, Table 7-11.
-uint32_t intra16x16_mode(uint32_t mb_type) { return (mb_type - 1) % 4; }
+// Intra_16x16 types of mode 0, every fourth from 1 to 24: Table 7-11.
+constexpr uint64_t kTypesOfMode = 0x222222;
 
 }  // namespace
 
@@ -55,8 +55,8 @@ int AvcCursor::n_mvs_left() const {
 ValueSet AvcCursor::legal_mb_types() const {
     const Position& p = position_;
     uint64_t intra = uint64_t{1} | uint64_t{1} << kIPcm;
-    for (uint32_t type = 1; type < kIPcm; ++type) {
-        if (is_legal_intra16x16_mode(intra16x16_mode(type))) intra |= uint64_t{1} << type;
+    for (uint32_t mode = 0; mode < 4; ++mode) {
+        if (is_legal_intra16x16_mode(mode)) intra |= kTypesOfMode << mode;
     }
     if (p.slice.type == SliceType::kI) return ValueSet::of_bits(intra);
     uint64_t types = intra << kPIntraTypes;

@@ -16,7 +16,6 @@ SIGNATURES = {
     "png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
     "gif": b"GIF89a",
     "webp": b"RIFF\x10\0\0\0WEBPVP8 ",
-    "h264": b"\0\0\0\1\x67\x42\0\x1e",
     "mp4": b"\0\0\0\x18ftypisom",
 }
 
@@ -103,7 +102,17 @@ def test_tables_may_stand_in_a_file(tmp_path: Path) -> None:
 def test_other_formats_are_called_by_their_names(name: str) -> None:
     verdict = pcl.check(SIGNATURES[name])
     assert (verdict.valid, verdict.format, verdict.family) == (False, name, "unsupported")
-    assert "only JPEG" in verdict.message
+    assert verdict.message.startswith("this is ")
+
+
+def test_h264_stream_is_checked() -> None:
+    stream = pcl.AvcCursor(pcl.AvcGrammar()).complete()
+    verdict = pcl.check(stream)
+    assert (verdict.valid, verdict.format, verdict.notes) == (True, "h264", ("1 pictures",))
+    assert pcl.check(stream[:-1]).family == "truncated"
+    broken = pcl.check(stream[:5] + b"\x6e" + stream[6:])
+    assert (broken.code, broken.element) == ("profile_unsupported", "profile_idc")
+    assert (broken.clause, broken.offset) == ("H.264 A.2", 5)
 
 
 def test_empty_data_are_truncated() -> None:
