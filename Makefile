@@ -23,7 +23,8 @@ BUILD ?= build/checks
 PYTHON ?= python
 CXX_FUZZ ?= $(shell command -v clang++ || command -v c++)
 
-TARGETS := check readers cursor masks
+TARGETS := check readers cursor masks avc
+seeds = $(if $(filter avc,$(1)),avc,jpeg)
 CMAKE_FLAGS := -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPYCODEC_LM_PYTHON=OFF -DPYCODEC_LM_WERROR=ON
 # No single request for memory is large, whatever a header asks for.
 FUZZ_FLAGS := -max_len=3000 -malloc_limit_mb=64 -rss_limit_mb=3000 -timeout=120 -detect_leaks=0 \
@@ -45,7 +46,7 @@ $(BUILD)/seeds: tests/fuzz/make_seeds.py
 $(TARGETS:%=fuzz-%): fuzz-%: $(BUILD)/fuzz $(BUILD)/seeds
 	mkdir -p $(BUILD)/corpus/$*
 	cd $(BUILD) && fuzz/tests/fuzz/fuzz_$* -max_total_time=$(SECONDS_EACH) -seed=$(SEED) \
-		$(FUZZ_FLAGS) -artifact_prefix=crash-$*- corpus/$* seeds
+		$(FUZZ_FLAGS) -artifact_prefix=crash-$*- corpus/$* seeds/$(call seeds,$*)
 
 # A child of fork() starts threads of its own, which ThreadSanitizer forbids unless told.
 tsan:

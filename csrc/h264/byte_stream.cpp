@@ -29,16 +29,20 @@ bool AvcCursor::accept(uint8_t byte) {
         ++p.ended.n_zeros;
         return true;
     }
+    const AvcCursor before = *this;
     become_ended();
-    return accept_start_code(byte);
+    if (accept_start_code(byte)) return true;
+    *this = before;
+    return false;
 }
 
 /// Zeros and the 01 after them. Any number of zeros may come: those before the last three are
 /// trailing_zero_8bits or leading_zero_8bits.
 bool AvcCursor::accept_start_code(uint8_t byte) {
     Position& p = position_;
-    if (!is_in_pinned_bytes() && has_short_start_codes()) {
-        if (is_stream_full() || byte != (p.n_zeros < n_start_zeros() ? 0 : 1)) return false;
+    if (!is_in_pinned_bytes()) {
+        if (is_stream_full()) return false;
+        if (has_short_start_codes() && byte != (p.n_zeros < n_start_zeros() ? 0 : 1)) return false;
     }
     if (byte == 0) {
         if (p.n_zeros < 3) ++p.n_zeros;

@@ -104,7 +104,8 @@ public:
     /// The header that is being read, or was read last.
     const SliceHeader& slice() const { return position_.slice; }
     uint64_t n_slices() const { return position_.n_slices; }
-    uint32_t frame_mbs() const { return sps().frame_mbs(); }
+    /// Macroblocks of a picture; 0 while no sequence parameter set is active.
+    uint32_t frame_mbs() const { return context_->sps ? sps().frame_mbs() : 0; }
 
 private:
     /// Where an access unit stands, 7.4.1.2.3.

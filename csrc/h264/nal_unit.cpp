@@ -1,22 +1,23 @@
 // NAL units and their order: 7.3.1, 7.4.1, and the small ones of 7.3.2.3 to 7.3.2.7.
+#include <algorithm>
+
 #include "h264/cursor.hpp"
 
 namespace pycodec_lm::h264 {
 
 bool AvcCursor::has_usable_pps(bool is_idr) const {
-    for (uint32_t id = 0; id < kMaxPicParameterSets; ++id) {
-        if (why_no_pps(id, is_idr) == Code::kOk) return true;
-    }
-    return false;
+    const auto& ids = context_->sets->pps_ids;
+    return std::any_of(ids.begin(), ids.end(), [&](uint8_t id) {
+        return why_no_pps(id, is_idr) == Code::kOk;
+    });
 }
 
 /// Some picture parameter set of first..last can be the slice's.
 bool AvcCursor::any_usable_pps(uint64_t first, uint64_t last) const {
-    const bool is_idr = position_.slice.is_idr();
-    for (uint64_t id = first; id <= last && id < kMaxPicParameterSets; ++id) {
-        if (why_no_pps(static_cast<uint32_t>(id), is_idr) == Code::kOk) return true;
-    }
-    return false;
+    const auto& ids = context_->sets->pps_ids;
+    return std::any_of(ids.begin(), ids.end(), [&](uint8_t id) {
+        return first <= id && id <= last && why_no_pps(id, position_.slice.is_idr()) == Code::kOk;
+    });
 }
 
 /// 7.4.1 and 7.4.1.2.3.

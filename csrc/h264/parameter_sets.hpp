@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "h264/level_limits.hpp"
@@ -78,16 +79,17 @@ struct Pps {
 struct ParameterSets {
     std::array<std::shared_ptr<const Sps>, kMaxSeqParameterSets> sps;
     std::array<std::shared_ptr<const Pps>, kMaxPicParameterSets> pps;
+    std::vector<uint8_t> pps_ids;  // of those that are there, ascending
 
-    bool has_sps() const { return has_any(sps); }
-    bool has_pps() const { return has_any(pps); }
+    bool has_sps() const {
+        return std::any_of(sps.begin(), sps.end(), [](const auto& set) { return set != nullptr; });
+    }
+    bool has_pps() const { return !pps_ids.empty(); }
 
-private:
-    template <class Sets>
-    static bool has_any(const Sets& sets) {
-        return std::any_of(sets.begin(), sets.end(), [](const auto& set) {
-            return set != nullptr;
-        });
+    void put(Pps set) {
+        const uint8_t id = set.pic_parameter_set_id;
+        if (!pps[id]) pps_ids.insert(std::lower_bound(pps_ids.begin(), pps_ids.end(), id), id);
+        pps[id] = std::make_shared<const Pps>(std::move(set));
     }
 };
 

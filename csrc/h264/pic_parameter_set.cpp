@@ -93,8 +93,7 @@ void AvcCursor::end_pps() {
     Context& context = context_.edit();
     // Where the end came as the other reading, transform_8x8_mode_flag was not taken for good.
     context.draft.pps.has_extension = position_.at == Element::kRbspTrailingBits;
-    const Pps& draft = context.draft.pps;
-    context.sets.edit().pps[draft.pic_parameter_set_id] = std::make_shared<const Pps>(draft);
+    context.sets.edit().put(context.draft.pps);
     context.draft = {};
 }
 
