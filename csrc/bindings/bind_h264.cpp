@@ -53,6 +53,7 @@ std::shared_ptr<AvcGrammar> make_grammar(
         if (*frames < 1) throw UsageError("frames must be at least 1");
         grammar->n_pictures = static_cast<uint64_t>(*frames);
     }
+    note_endings(*grammar);
     return grammar;
 }
 
@@ -70,9 +71,9 @@ void bind_h264(py::module_& m) {
         .def_property_readonly(
             "slices", [](const AvcGrammar& self) { return name_of(self.slicing); }
         )
-        .def_property_readonly(
-            "pinned", [](const AvcGrammar& self) { return to_bytes(self.pinned); }
-        );
+        .def_property_readonly("pinned", [](const AvcGrammar& self) {
+            return to_bytes(self.pinned);
+        });
     py::class_<AvcCursor> cursor(m, "AvcCursor", "Where an H.264 stream stands between two bytes.");
     cursor.def(py::init<std::shared_ptr<const AvcGrammar>>(), py::arg("grammar"));
     bind_cursor_contract(cursor);

@@ -104,6 +104,7 @@ public:
     /// The header that is being read, or was read last.
     const SliceHeader& slice() const { return position_.slice; }
     uint64_t n_slices() const { return position_.n_slices; }
+    bool counts_order_by_frame_num() const { return sps().pic_order_cnt_type == 2; }
     /// Macroblocks of a picture; 0 while no sequence parameter set is active.
     uint32_t frame_mbs() const { return context_->sps ? sps().frame_mbs() : 0; }
 
@@ -148,7 +149,7 @@ private:
         bool needs_idr = true;
         uint64_t n_pictures = 0;
         uint64_t n_slices = 0;  // whose data have begun
-        uint32_t next_mb = 0;  // of the picture, in the order of addresses
+        uint32_t next_mb = 0;   // of the picture, in the order of addresses
         // The slice.
         SliceHeader slice;
         uint32_t i = 0;  // of a loop in a header
@@ -396,6 +397,8 @@ private:
     bool prefers_another_slice(uint32_t next_mb) const;
     bool prefers_end() const;
     bool prefers_end_here() const;
+    bool is_flat_behind(uint32_t first_flat_mb) const;
+    void skip_flat_macroblocks();
     bool is_p_excluded() const;
     bool is_short_start_enough() const;
     /// In a slice's NAL unit, or with the reading alive that it ended.

@@ -219,9 +219,40 @@ void AvcCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
 
 uint64_t AvcCursor::bytes_to_complete() const {
     AvcCursor cursor = *this;
-    uint64_t n_bytes = 0;
-    for (; !cursor.is_complete(); ++n_bytes) cursor.accept(cursor.ending_byte());
-    return n_bytes;
+    const Position& p = cursor.position_;
+    const uint64_t start = p.offset;
+    const auto& behind = grammar_->bytes_behind_pictures;
+    uint32_t first_flat_mb = p.next_mb;
+    uint64_t slice = p.n_slices;
+    while (!cursor.is_complete()) {
+        const bool is_between = p.at == Element::kStartCode && p.phase == Phase::kAfter;
+        if (is_between && p.n_zeros == 0 && p.n_pictures < behind.size())
+            return p.offset - start + behind[p.n_pictures];
+        cursor.accept(cursor.ending_byte());
+        if (p.n_slices != slice) {
+            slice = p.n_slices;
+            first_flat_mb = p.next_mb;
+        }
+        if (cursor.is_flat_behind(first_flat_mb)) cursor.skip_flat_macroblocks();
+    }
+    return p.offset - start;
+}
+
+/// In an I slice all that the next macroblocks look at is flat, so each of them takes the same
+/// byte.
+bool AvcCursor::is_flat_behind(uint32_t first_flat_mb) const {
+    const Position& p = position_;
+    return is_in_slice() && p.slice.type == SliceType::kI && p.at >= Element::kMbType &&
+           p.next_mb > first_flat_mb + sps().width_mbs + 2;
+}
+
+/// All but the last two macroblocks of the slice, as endings have them: 8 bits each (none of which
+/// makes two bytes of zeros).
+void AvcCursor::skip_flat_macroblocks() {
+    const uint32_t n_left = n_mbs_of_slice_left();
+    if (n_left <= 2) return;
+    position_.next_mb += n_left - 2;
+    position_.offset += n_left - 2;
 }
 
 /// Of pinned grammars, whose sizes are known once the first slice has come: each macroblock, slice

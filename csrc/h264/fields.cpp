@@ -9,7 +9,7 @@ namespace pycodec_lm::h264 {
 namespace {
 
 constexpr uint64_t kMaxCodeNum = 0xFFFFFFFE;  // 9.1
-constexpr uint64_t kCodedBlockPatterns = 48;   // Table 9-4
+constexpr uint64_t kCodedBlockPatterns = 48;  // Table 9-4
 
 bool is_in_macroblock(Element element) {
     return Element::kMbType <= element && element <= Element::kRunBefore;
@@ -155,8 +155,8 @@ AvcCursor::Field AvcCursor::field() const {
 }
 
 /// Takes as many of the low `n_bits` bits of `bits`, the most significant first, as belong to the
-/// field that is due, if some legal value goes on with all of them. Returns how many it took; 0 where
-/// it took none.
+/// field that is due, if some legal value goes on with all of them. Returns how many it took; 0
+/// where it took none.
 int AvcCursor::take_bits(unsigned bits, int n_bits) {
     const Field how = field();
     switch (how.spelling) {

@@ -2,6 +2,7 @@
 #include "h264/grammar.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "h264/cursor.hpp"
@@ -169,8 +170,29 @@ Pinned pin_like(const uint8_t* data, size_t n_bytes) {
     for (size_t i = 0; i < n_bytes; ++i) {
         if (result.status = of_grammar.push(data[i]); !result.status) return result;
     }
+    note_endings(*grammar);
     result.grammar = std::move(grammar);
     return result;
+}
+
+/// What stands before a picture decides its header by its length alone: frame_num and the number of
+/// references count pictures, and where order counts do not follow from these (types 0 and 1) the
+/// ending is left to be worked out each time.
+void note_endings(AvcGrammar& grammar) {
+    grammar.bytes_behind_pictures.clear();
+    if (!grammar.is_pinned() || !grammar.n_pictures) return;
+    AvcCursor cursor(std::make_shared<const AvcGrammar>(grammar));
+    std::vector<uint8_t> stream;
+    cursor.complete(stream, std::numeric_limits<uint64_t>::max());
+    std::vector<uint64_t> ends;
+    for (const uint8_t byte : stream) {
+        const uint64_t n_before = cursor.n_pictures();
+        cursor.accept(byte);
+        if (n_before == 0 && cursor.n_slices() > 0 && !cursor.counts_order_by_frame_num()) return;
+        if (cursor.n_pictures() > n_before) ends.push_back(cursor.offset());
+    }
+    grammar.bytes_behind_pictures.push_back(0);  // of none: not asked for
+    for (const uint64_t end : ends) grammar.bytes_behind_pictures.push_back(stream.size() - end);
 }
 
 }  // namespace pycodec_lm::h264

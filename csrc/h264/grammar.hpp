@@ -38,6 +38,8 @@ struct AvcGrammar {
     std::vector<uint8_t> pinned;
     SliceConstants idr;
     SliceConstants p;
+    /// By pictures there are: bytes of the ending behind them, where these are known.
+    std::vector<uint64_t> bytes_behind_pictures;
 
     bool is_pinned() const { return !pinned.empty(); }
 };
@@ -50,5 +52,8 @@ struct Pinned {
     std::shared_ptr<const AvcGrammar> grammar;
 };
 Pinned pin_like(const uint8_t* data, size_t n_bytes);
+
+/// Works out bytes_behind_pictures of a pinned grammar, once all else is set.
+void note_endings(AvcGrammar& grammar);
 
 }  // namespace pycodec_lm::h264
