@@ -49,6 +49,14 @@ constexpr int row_of(int luma4x4_blk_idx) {
     return ((luma4x4_blk_idx >> 1) & 1) + 2 * (luma4x4_blk_idx >> 3);
 }
 
+/// Of a macroblock, in 4x4 blocks: Tables 7-13 and 7-17.
+struct Partition {
+    int column = 0;
+    int row = 0;
+    int width = 4;
+    int height = 4;
+};
+
 struct Macroblock {
     MbKind kind = MbKind::kInter;
     MbShape shape = MbShape::k16x16;
@@ -79,6 +87,29 @@ struct Macroblock {
     uint8_t suffix_length = 0;
     uint8_t level_prefix = 0;
     uint8_t zeros_left = 0;
+
+    /// The partition that `part` and `sub_part` count to.
+    constexpr Partition partition() const {
+        switch (shape) {
+            case MbShape::k16x16:
+                return {};
+            case MbShape::k16x8:
+                return {0, 2 * part, 4, 2};
+            case MbShape::k8x16:
+                return {2 * part, 0, 2, 4};
+            default:
+                break;
+        }
+        const int type = sub_mb_type[part];  // 8x8, 8x4, 4x8, 4x4
+        const bool is_halved_across = type == 2 || type == 3;
+        const bool is_halved_down = type == 1 || type == 3;
+        const int sub_column = is_halved_across ? sub_part & 1 : 0;
+        const int sub_row = !is_halved_down ? 0 : is_halved_across ? sub_part >> 1 : sub_part;
+        return {
+            2 * (part & 1) + sub_column, 2 * (part >> 1) + sub_row, is_halved_across ? 1 : 2,
+            is_halved_down ? 1 : 2
+        };
+    }
 };
 
 }  // namespace pycodec_lm::h264

@@ -123,35 +123,18 @@ MotionVector AvcCursor::predict_motion(int column, int row, int width, int8_t re
 /// mvpLX of the partition that is due, 8.4.1.3.
 MotionVector AvcCursor::predict_partition() const {
     const Macroblock& mb = position_.mb;
-    const int part = mb.part;
-    const int sub = mb.sub_part;
-    switch (mb.shape) {
-        case MbShape::k16x16:
-            return predict_motion(0, 0, 4, mb.ref_idx[0]);
-        case MbShape::k16x8: {
-            const int8_t ref_idx = mb.ref_idx[part == 0 ? 0 : 2];
-            const MotionNeighbour n = part == 0 ? motion_at(0, -1) : motion_at(-1, 2);
-            if (n.ref_idx == ref_idx) return n.mv;
-            return predict_motion(0, 2 * part, 4, ref_idx);
-        }
-        case MbShape::k8x16: {
-            const int8_t ref_idx = mb.ref_idx[static_cast<size_t>(part)];
-            MotionNeighbour n = motion_at(-1, 0);
-            if (part == 1) {
-                n = motion_at(4, -1);
-                if (!n.is_available) n = motion_at(1, -1);
-            }
-            if (n.ref_idx == ref_idx) return n.mv;
-            return predict_motion(2 * part, 0, 2, ref_idx);
-        }
-        default: {
-            const int type = mb.sub_mb_type[static_cast<size_t>(part)];
-            const int width = type < 2 ? 2 : 1;  // 8x8, 8x4, 4x8, 4x4: Table 7-17
-            const int column = 2 * (part & 1) + (type >= 2 ? sub & 1 : 0);
-            const int row = 2 * (part >> 1) + (type == 1 ? sub : type == 3 ? sub >> 1 : 0);
-            return predict_motion(column, row, width, mb.ref_idx[static_cast<size_t>(part)]);
-        }
+    const Partition at = mb.partition();
+    const int8_t ref_idx = mb.ref_idx[static_cast<size_t>(2 * (at.row / 2) + at.column / 2)];
+    // Halves of a macroblock look to one side first.
+    if (mb.shape == MbShape::k16x8) {
+        const MotionNeighbour n = mb.part == 0 ? motion_at(0, -1) : motion_at(-1, 2);
+        if (n.ref_idx == ref_idx) return n.mv;
+    } else if (mb.shape == MbShape::k8x16) {
+        MotionNeighbour n = mb.part == 0 ? motion_at(-1, 0) : motion_at(4, -1);
+        if (mb.part == 1 && !n.is_available) n = motion_at(1, -1);
+        if (n.ref_idx == ref_idx) return n.mv;
     }
+    return predict_motion(at.column, at.row, at.width, ref_idx);
 }
 
 /// Of P_Skip, 8.4.1.1.

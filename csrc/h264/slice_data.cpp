@@ -25,6 +25,11 @@ constexpr uint8_t kInterPattern[48] = {
     33, 34, 36, 40, 39, 43, 45, 46, 17, 18, 20, 24, 19, 21, 26, 28, 23, 27, 29, 30, 22, 25, 38, 41,
 };
 
+int n_parts(MbShape shape) {
+    constexpr int kParts[] = {1, 2, 2, 4};
+    return kParts[static_cast<size_t>(shape)];
+}
+
 /// Room for what the next bits may add without losing what the bits before may need.
 uint32_t ring_size(const Sps& sps) { return 2 * (sps.width_mbs + 1) + 16; }
 
@@ -82,7 +87,6 @@ ValueSet AvcCursor::legal_sub_mb_types() const {
 
 ValueSet AvcCursor::legal_macroblock_field() const {
     const Position& p = position_;
-    const Macroblock& mb = p.mb;
     switch (p.at) {
         case Element::kMbSkipRun: {
             const bool may_skip = (p.slice.usable_refs & 1) != 0 && n_mvs_left() >= 1;
@@ -127,7 +131,6 @@ ValueSet AvcCursor::legal_macroblock_field() const {
         case Element::kCodedBlockPattern:
             return {0, 47};
         default:
-            static_cast<void>(mb);
             return {0, 1};
     }
 }
@@ -264,10 +267,8 @@ void AvcCursor::begin_references() {
 void AvcCursor::next_reference() {
     const Position& p = position_;
     const Macroblock& mb = p.mb;
-    constexpr uint8_t kParts[] = {1, 2, 2, 4};
     const bool is_coded = p.slice.num_ref_idx_active > 1 && !mb.has_only_ref0;
-    if (is_coded && mb.part < kParts[static_cast<size_t>(mb.shape)])
-        return expect(Element::kRefIdxL0);
+    if (is_coded && mb.part < n_parts(mb.shape)) return expect(Element::kRefIdxL0);
     begin_motion();
 }
 
@@ -286,45 +287,20 @@ void AvcCursor::next_motion() {
 /// The motion vector of the partition that was due: its blocks have it, and the next is due.
 void AvcCursor::take_motion(MotionVector mv) {
     Macroblock& mb = position_.mb;
-    const int part = mb.part;
-    int column = 0;
-    int row = 0;
-    int width = 4;
-    int height = 4;
-    bool is_part_done = true;
-    switch (mb.shape) {
-        case MbShape::k16x16:
-            break;
-        case MbShape::k16x8:
-            row = 2 * part;
-            height = 2;
-            break;
-        case MbShape::k8x16:
-            column = 2 * part;
-            width = 2;
-            break;
-        default: {
-            const int type = mb.sub_mb_type[static_cast<size_t>(part)];
-            const int sub = mb.sub_part;
-            width = type < 2 ? 2 : 1;
-            height = type == 0 || type == 2 ? 2 : 1;
-            column = 2 * (part & 1) + (type >= 2 ? sub & 1 : 0);
-            row = 2 * (part >> 1) + (type == 1 ? sub : type == 3 ? sub >> 1 : 0);
-            is_part_done = ++mb.sub_part == kSubMbMvs[type];
+    const Partition at = mb.partition();
+    for (int row = at.row; row < at.row + at.height; ++row) {
+        for (int column = at.column; column < at.column + at.width; ++column) {
+            mb.mv[static_cast<size_t>(4 * row + column)] = mv;
+            mb.mv_known = static_cast<uint16_t>(mb.mv_known | 1u << (4 * row + column));
         }
     }
-    for (int r = row; r < row + height; ++r) {
-        for (int c = column; c < column + width; ++c) {
-            mb.mv[static_cast<size_t>(4 * r + c)] = mv;
-            mb.mv_known = static_cast<uint16_t>(mb.mv_known | 1u << (4 * r + c));
-        }
-    }
-    if (is_part_done) {
+    const bool is_whole =
+        mb.shape != MbShape::k8x8 || ++mb.sub_part == kSubMbMvs[mb.sub_mb_type[mb.part]];
+    if (is_whole) {
         ++mb.part;
         mb.sub_part = 0;
     }
-    constexpr uint8_t kParts[] = {1, 2, 2, 4};
-    if (mb.part < kParts[static_cast<size_t>(mb.shape)]) return next_motion();
+    if (mb.part < n_parts(mb.shape)) return next_motion();
     expect(Element::kCodedBlockPattern);
 }
 
