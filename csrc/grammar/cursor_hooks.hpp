@@ -158,6 +158,10 @@ concept NamesEndings = requires(const C& cursor) {
     { cursor.ending_key() } -> std::same_as<std::optional<StateKey>>;
 };
 
+/// kAllowedIsFast: allowed() costs less than accept() of a dozen bytes or so.
+template <class C>
+concept HasFastAllowed = requires { requires C::kAllowedIsFast; };
+
 template <GrammarCursor C>
 uint64_t ending_bound(const C& cursor, uint64_t n_bytes) {
     if constexpr (BoundsEndings<C>) return cursor.ending_bound(n_bytes);

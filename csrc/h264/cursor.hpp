@@ -84,6 +84,8 @@ struct SliceHeader {
 
 class AvcCursor {
 public:
+    static constexpr bool kAllowedIsFast = true;  // grammar/cursor_hooks.hpp
+
     explicit AvcCursor(std::shared_ptr<const AvcGrammar> grammar);
 
     // The contract of grammar/cursor.hpp.
@@ -252,6 +254,8 @@ private:
     Code why_not_sps_value(int64_t value, int32_t& limit) const;
     Code why_not_slice_value(int64_t value, int32_t& limit) const;
     Code why_not_macroblock_value(int64_t value, int32_t& limit) const;
+    // allowed.cpp
+    void collect_bytes(unsigned prefix, int n_left, ByteSet& set);
     // byte_stream.cpp
     bool accept_start_code(uint8_t byte);
     bool accept_payload(uint8_t byte);

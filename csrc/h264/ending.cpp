@@ -272,13 +272,4 @@ uint64_t AvcCursor::ending_bound(uint64_t /*n_bytes*/) const {
            n_mbs * kFlatMacroblock;
 }
 
-ByteSet AvcCursor::allowed() const {
-    ByteSet set;
-    for (unsigned byte = 0; byte < 256; ++byte) {
-        if (AvcCursor(*this).accept(static_cast<uint8_t>(byte)))
-            set.insert(static_cast<uint8_t>(byte));
-    }
-    return set;
-}
-
 }  // namespace pycodec_lm::h264
