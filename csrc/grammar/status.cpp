@@ -18,7 +18,7 @@ constexpr CodeRow kCodes[] = {
      {kTruncated, "truncated", "T.81 B.1.1", "the data end before the file does"}},
     {Code::kNotInGrammar,
      {kMisuse, "not_in_grammar", "",
-      "{value} is legal JPEG, but this grammar does not allow it here"}},
+      "{value} is legal, but this grammar does not allow it here"}},
     {Code::kAfterEnd,
      {kMisuse, "after_end", "T.81 B.2.1", "the file is complete, nothing may follow"}},
     {Code::kTooLarge, {kMisuse, "too_large", "", "the picture is larger than the caller's limit"}},

@@ -249,6 +249,7 @@ private:
     // rejection.cpp: why a byte is refused.
     Status reject_payload(uint8_t byte) const;
     Status reject_bits(uint8_t byte) const;
+    bool is_legal_by_standard(uint8_t byte) const;
     Status why_not(int64_t value) const;
     Code why_not_nal_unit_type(uint32_t type) const;
     Code why_not_sps_value(int64_t value, int32_t& limit) const;

@@ -23,7 +23,22 @@ Status AvcCursor::push(uint8_t byte) {
         status = reject_payload(byte);
     }
     status.byte = p.offset;
+    if (is_legal_by_standard(byte)) {
+        status.code = Code::kNotInGrammar;
+        status.value = byte;
+        if (is_in_pinned_bytes())
+            status.bit = static_cast<uint8_t>(
+                std::countl_zero(static_cast<uint8_t>(byte ^ grammar_->pinned[p.offset]))
+            );
+    }
     return status;
+}
+
+/// Only the grammar objects.
+bool AvcCursor::is_legal_by_standard(uint8_t byte) const {
+    AvcCursor cursor = *this;
+    cursor.grammar_ = std::make_shared<const AvcGrammar>();
+    return cursor.accept(byte);
 }
 
 Status AvcCursor::reject_payload(uint8_t byte) const {
@@ -56,6 +71,7 @@ Status AvcCursor::reject_bits(uint8_t byte) const {
         at.position_.may_end = false;
         if (!at.take_bit((byte >> (7 - n_taken)) & 1)) break;
     }
+    if (n_taken == 8) return {.element = position_.at, .value = byte};  // a pinned byte objects
     // What the field's value is, or begins with, as far as this byte tells.
     const Position& p = at.position_;
     const Field how = at.field();
