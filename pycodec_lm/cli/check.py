@@ -16,7 +16,7 @@ from ._common import print_json, printable
 
 __all__ = ["add_parser", "run"]
 
-_NAMES = {"jpeg": "JPEG"}
+_NAMES = {"jpeg": "JPEG", "h264": "H.264"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
