@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._files import read_file
-from .errors import UsageError
+from .errors import CodecLMError, UsageError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
@@ -147,7 +147,10 @@ def _check_h264(data: memoryview, *, is_in_container: bool) -> Verdict:
     if is_in_container:
         from .codecs.avc import annex_b
 
-        data = memoryview(annex_b(bytes(data)))
+        try:
+            data = memoryview(annex_b(bytes(data)))
+        except CodecLMError as error:
+            raise UsageError(f"no H.264 stream can be taken out: {error}") from error
         notes.append("offsets count in the Annex B stream taken out of the container")
     status, n_pictures = _core.check_h264(data)
     if n_pictures:

@@ -90,7 +90,8 @@ def _reason(path: str, error: OSError | UsageError) -> str:
         return f"{printable(path)} is a folder; `pycodec-lm check -r` looks into folders"
     if isinstance(error, OSError):
         return f"{printable(path)}: {error.strerror or error}"
-    return str(error)
+    text = str(error)
+    return text if path in text else f"{printable(path)}: {text}"
 
 
 def _line(path: str, verdict: Verdict) -> str:

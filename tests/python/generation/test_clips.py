@@ -201,6 +201,18 @@ def test_command_writes_streams_clips_and_a_sheet(
     assert checked.count(": valid (H.264); note: 4 pictures\n") == 2
 
 
+def test_check_goes_on_behind_a_clip_that_is_not_h264(
+    clips: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, stream = tmp_path / "other.mp4", tmp_path / "clip.264"
+    other.write_bytes(clip_file(pan(4, 64, 48), codec="mpeg4"))
+    stream.write_bytes(encode(pan(4, 64, 48), SETTINGS))
+    assert main(["check", str(other), str(stream)]) == 2
+    captured = capsys.readouterr()
+    assert f"{other}: no H.264 stream can be taken out: the video is mpeg4" in captured.err
+    assert captured.out == f"{stream}: valid (H.264); note: 4 pictures\n"
+
+
 def test_command_speaks_json(
     folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
