@@ -16,7 +16,7 @@ from ._common import print_json, printable
 
 __all__ = ["add_parser", "run"]
 
-_NAMES = {"jpeg": "JPEG"}
+_NAMES = {"jpeg": "JPEG", "h264": "H.264"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -90,7 +90,8 @@ def _reason(path: str, error: OSError | UsageError) -> str:
         return f"{printable(path)} is a folder; `pycodec-lm check -r` looks into folders"
     if isinstance(error, OSError):
         return f"{printable(path)}: {error.strerror or error}"
-    return str(error)
+    text = str(error)
+    return text if path in text else f"{printable(path)}: {text}"
 
 
 def _line(path: str, verdict: Verdict) -> str:

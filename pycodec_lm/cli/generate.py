@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._files import write_file
+from ..errors import CodecLMError
 from ._common import fail, let_threads_sleep, print_json, printable, progress
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from ..generation import GeneratedFile
     from ..models.checkpoint import Checkpoint
 
 __all__ = ["add_parser", "run"]
 
 _SHEET = "sheet.png"
+_FRAME_PX = 64  # of a frame on it: a clip is a row
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,8 +31,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "generate",
         help="let a model write files",
-        description="Lets a model write picture files, token by token. A mask keeps every file"
-        " valid and within its budget of tokens.",
+        description="Lets a model write pictures or clips, token by token. A mask keeps every file"
+        " valid and within its budget of tokens. A clip becomes two files, .264 and .mp4.",
         epilog="File i is made with the seed SEED + i: `-n 1 --seed 5` makes file 5 of `--seed 0`"
         " again. Exit code: 0 all files valid, 1 some are not, 2 misuse.",
     )
@@ -50,14 +54,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     what.add_argument("--no-class", action="store_true", help="do not ask for any class")
     what.add_argument("--list-classes", action="store_true", help="list the classes and stop")
     what.add_argument(
-        "--prompt", metavar="PICTURE", help="a picture whose upper part every file starts with"
+        "--prompt",
+        metavar="FILE",
+        help="a picture whose upper part every file starts with, or a clip whose first frames",
     )
     what.add_argument(
-        "--keep",
-        type=float,
-        default=0.5,
-        metavar="SHARE",
-        help="how much of that picture (default: 0.5)",
+        "--keep", type=float, metavar="SHARE", help="how much of that picture (default: 0.5)"
+    )
+    what.add_argument(
+        "--keep-frames", type=int, metavar="N", help="how many frames of that clip (default: 10)"
     )
     how = parser.add_argument_group("how tokens are drawn")
     how.add_argument("--seed", type=int, default=0, metavar="SEED", help="(default: 0)")
@@ -118,17 +123,90 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = open_checkpoint(args.checkpoint, device=args.device)
     if args.list_classes:
         return _list_classes(checkpoint, as_json=args.json)
+    _refuse_options_of_others(args, checkpoint.codec)
+    output = _Clips(args, checkpoint) if checkpoint.codec == "avc" else _Pictures(args.prompt)
     if args.stream:
-        return _stream(args, checkpoint)
-    return _write(args, checkpoint, folder)
+        return _stream(args, checkpoint, output)
+    return _write(args, checkpoint, output, folder)
 
 
-def _write(args: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> int:
-    from ..generation.sheet import cells_of, contact_sheet, png
+def _refuse_options_of_others(args: argparse.Namespace, codec: str) -> None:
+    if codec == "avc" and args.keep is not None:
+        fail("--keep is for pictures, and this model writes clips; give --keep-frames")
+    if codec != "avc" and args.keep_frames is not None:
+        fail("--keep-frames is for clips, and this model writes pictures; give --keep")
+    if args.keep_frames is not None and args.prompt is None:
+        fail("--keep-frames says how much of a clip is kept: give that clip with --prompt")
+
+
+class _Pictures:
+    """How pictures are kept."""
+
+    suffix = ".jpg"
+
+    def __init__(self, prompt: str | None) -> None:
+        self.prompt = prompt
+
+    def write(self, path: Path, file: GeneratedFile) -> dict[str, str | None]:
+        """Writes one file; returns what else was written of it, by name."""
+        write_file(path, file.data)
+        return {}
+
+    def sheet(self, files: list[GeneratedFile]) -> Image:
+        from ..generation.sheet import cells_of, contact_sheet
+
+        return contact_sheet(cells_of(files))
+
+
+class _Clips:
+    """How clips are kept: as a byte stream, and as a file that plays in browsers."""
+
+    suffix = ".264"
+
+    def __init__(self, args: argparse.Namespace, checkpoint: Checkpoint) -> None:
+        from ..codecs.avc import AvcSettings
+        from ..generation.clips import KEEP_FRAMES, clip_prompt, clip_settings
+
+        self.fps = (clip_settings(checkpoint) or AvcSettings()).fps
+        self.prompt = None
+        if args.prompt is not None:
+            n_kept = KEEP_FRAMES if args.keep_frames is None else args.keep_frames
+            self.prompt = clip_prompt(checkpoint, args.prompt, n_kept)
+
+    def write(self, path: Path, file: GeneratedFile) -> dict[str, str | None]:
+        """Writes one file; returns what else was written of it, by name."""
+        from ..codecs.avc import to_mp4
+
+        write_file(path, file.data)
+        mp4 = path.with_suffix(".mp4")
+        try:
+            to_mp4(file.data, mp4, self.fps)
+        except CodecLMError:
+            if file.valid:
+                raise
+            return {"mp4": None}  # nothing that a player could read
+        return {"mp4": str(mp4)}
+
+    def sheet(self, files: list[GeneratedFile]) -> Image:
+        from ..generation.clips import clip_rows
+        from ..generation.sheet import clip_sheet
+
+        return clip_sheet(clip_rows(files, self.prompt), size_px=_FRAME_PX)
+
+
+def _write(
+    args: argparse.Namespace, checkpoint: Checkpoint, output: _Pictures | _Clips, folder: Path
+) -> int:
+    from ..generation.sheet import png
 
     started = time.monotonic()
     files: list[GeneratedFile] = []
+    also: dict[int, dict[str, str | None]] = {}
     n_tokens = 0
+
+    def path_of(file: GeneratedFile) -> Path:
+        return folder / (_name(file, args.n) + output.suffix)
+
     with progress(args.n, "generating", quiet=args.json) as bar:
 
         def count(n_drawn: int) -> None:
@@ -136,21 +214,20 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> in
             n_tokens += n_drawn
             bar.update(0, note=f"{n_tokens:,} tokens")
 
-        for file in _files(args, checkpoint, on_step=count):
+        for file in _files(args, checkpoint, output, on_step=count):
             folder.mkdir(parents=True, exist_ok=True)
-            write_file(folder / _name(file, args.n), file.data)
+            also[file.index] = output.write(path_of(file), file)
             files.append(file)
             bar.update()
     seconds = time.monotonic() - started
     files.sort(key=lambda file: file.index)
     for file in files:
-        path = folder / _name(file, args.n)
         if args.json:
-            print_json({"file": str(path), **file.report()})
+            print_json({"file": str(path_of(file)), **also[file.index], **file.report()})
         else:
-            print(_line(path, file, mask=not args.no_mask))
+            print(_line(path_of(file), file, mask=not args.no_mask))
     sheet = folder / _SHEET
-    write_file(sheet, png(contact_sheet(cells_of(files))))
+    write_file(sheet, png(output.sheet(files)))
     if args.json:
         print_json({"sheet": str(sheet), "seconds": seconds, **_summary(files)})
     else:
@@ -159,12 +236,12 @@ def _write(args: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> in
     return 0 if all(file.valid for file in files) else 1
 
 
-def _stream(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
+def _stream(args: argparse.Namespace, checkpoint: Checkpoint, output: _Pictures | _Clips) -> int:
     def write(_index: int, data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
-    (file,) = _files(args, checkpoint, on_bytes=write)
+    (file,) = _files(args, checkpoint, output, on_bytes=write)
     print(_line(Path("standard output"), file, mask=not args.no_mask), file=sys.stderr)
     return 0 if file.valid else 1
 
@@ -172,6 +249,7 @@ def _stream(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
 def _files(
     args: argparse.Namespace,
     checkpoint: Checkpoint,
+    output: _Pictures | _Clips,
     *,
     on_step: Callable[[int], None] | None = None,
     on_bytes: Callable[[int, bytes], None] | None = None,
@@ -186,7 +264,7 @@ def _files(
         sampling=Sampling(args.temperature, args.top_k, args.top_p, args.cfg_scale),
         max_tokens=args.max_tokens,
         mask=not args.no_mask,
-        prompt=args.prompt,
+        prompt=output.prompt,
         keep=args.keep,
         batch=args.batch,
         device=args.device,
@@ -209,10 +287,10 @@ def _list_classes(checkpoint: Checkpoint, *, as_json: bool) -> int:
 
 
 def _name(file: GeneratedFile, n_files: int) -> str:
-    """Such as 007-red-apple.jpg."""
+    """Such as 007-red-apple, before the suffix."""
     number = f"{file.index:0{max(3, len(str(n_files - 1)))}}"
     label = re.sub(r"[^A-Za-z0-9]+", "-", file.label).strip("-")
-    return f"{number}-{label}.jpg" if label else f"{number}.jpg"
+    return f"{number}-{label}" if label else number
 
 
 def _line(path: Path, file: GeneratedFile, *, mask: bool) -> str:

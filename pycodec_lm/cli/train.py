@@ -18,8 +18,8 @@ __all__ = ["add_parser", "run"]
 
 _DESCRIPTION = """\
 Trains a model on a dataset of `pycodec-lm prepare` and leaves a checkpoint folder that
-`pycodec-lm generate` takes. Validation is in bits per image, beside a table of counts: a model has
-learned something when it is well below that.
+`pycodec-lm generate` takes. Validation is in bits per image or clip, beside a table of counts: a
+model has learned something when it is well below that.
 
 A run that was stopped goes on with --resume, with the same losses as if it had not been stopped.
 """
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{out} is a file; give a folder with -o")
     with _Report(quiet=args.quiet or args.json, talk=not args.json) as report:
         trainer = Trainer(config, out, resume=args.resume, hooks=report.hooks())
-        report.begin(trainer.step, config.train.steps)
+        report.begin(trainer.step, config.train.steps, trainer.feed.meta.sample_name)
         summary = trainer.run()
     if args.json:
         print_json({"checkpoint": str(out), **summary})
@@ -93,6 +93,7 @@ class _Report:
         self._quiet, self._talk = quiet, talk
         self._bar: Progress[int] | None = None
         self._last_step = 0
+        self._sample_name = "sample"
 
     def __enter__(self) -> "_Report":
         return self
@@ -112,9 +113,9 @@ class _Report:
             track=self._track,
         )
 
-    def begin(self, step: int, steps: int) -> None:
+    def begin(self, step: int, steps: int, sample_name: str) -> None:
         """Starts the bar of the run."""
-        self._last_step = step
+        self._last_step, self._sample_name = step, sample_name
         self._bar = progress(steps, "training", quiet=self._quiet)
         self._bar.update(step)
 
@@ -135,7 +136,8 @@ class _Report:
     def _on_floor(self, floor: "Floor") -> None:
         table = floor.table
         self._line(
-            f"validation, bits per image: file {floor.file_bits:.0f}, body {floor.body_bits:.0f}"
+            f"validation, bits per {self._sample_name}: file {floor.file_bits:.0f}, "
+            f"body {floor.body_bits:.0f}"
         )
         if table is not None:
             self._line(f"  count table: raw {table.raw:.1f}, legal {table.renormalised:.1f}")

@@ -38,11 +38,12 @@ def grammar_annotator(meta: DatasetMeta, tokenizer: ByteTokenizer) -> Annotate:
         UsageError: the dataset has no grammar.
     """
     from pycodec_lm import annotate_ids, compile_grammar
-    from pycodec_lm.grammar import JpegGrammar
+    from pycodec_lm.grammars import grammar_of_codec
 
     if meta.grammar_bytes is None:
         raise UsageError("codec_inputs need a dataset with a grammar; set model.codec_inputs=false")
-    compiled = compile_grammar(JpegGrammar.deserialize(meta.grammar_bytes), tokenizer.info())
+    grammar = grammar_of_codec(meta.codec, meta.grammar_bytes)
+    compiled = compile_grammar(grammar, tokenizer.info())
 
     def annotator(ids: NDArray[Any]) -> NDArray[np.uint8]:
         return annotate_ids(compiled, ids, prompt=meta.header).astype(np.uint8)

@@ -22,6 +22,7 @@ from pycodec_lm.codecs.jpeg import JpegSettings, abbreviate, encode
 from pycodec_lm.data.shards import BYTES_TOKENIZER, TOKENIZER_FILE, DatasetMeta, ShardWriter
 from pycodec_lm.errors import CodecLMError
 from pycodec_lm.grammar import JpegGrammar
+from pycodec_lm.grammars import Grammar
 from pycodec_lm.jpeg_tables import HuffmanTables
 from pycodec_lm.tokenizer import ByteTokenizer
 
@@ -79,8 +80,8 @@ class Coder(Protocol):
         """How they were encoded."""
 
     @property
-    def grammar(self) -> JpegGrammar | None:
-        """The language of the streams, its header pinned; None when there is none."""
+    def grammar(self) -> Grammar:
+        """The language of the streams, its header pinned."""
 
 
 class PictureCoder:
@@ -164,7 +165,7 @@ class SampleWriter:
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         self._tokenizer = ByteTokenizer.bytes_only() if tokenizer is None else tokenizer
-        is_bytes, grammar = not self._tokenizer.merges, coder.grammar
+        is_bytes = not self._tokenizer.merges
         meta = DatasetMeta(
             vocab_size=self._tokenizer.vocab_size,
             pad_id=self._tokenizer.pad_id,
@@ -172,8 +173,8 @@ class SampleWriter:
             eos_id=self._tokenizer.eos_id,
             tokenizer=BYTES_TOKENIZER if is_bytes else TOKENIZER_FILE,
             codec=coder.codec,
-            grammar=None if grammar is None else json.loads(grammar.serialize()),
-            header=b"" if grammar is None else grammar.header,
+            grammar=json.loads(coder.grammar.serialize()),
+            header=coder.grammar.header,
             conditions={name: list(classes) for name, classes in (conditions or {}).items()},
             extra={"settings": asdict(coder.settings), **(extra or {})},
         )

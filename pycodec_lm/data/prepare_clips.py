@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pycodec_lm._core import AvcCursor
+from pycodec_lm.avc_grammar import AvcGrammar
 from pycodec_lm.codecs.avc import AvcSettings, encode
 from pycodec_lm.codecs.clips import Clip
 from pycodec_lm.data.folder import EncodedFiles, FolderSummary, SourceFolder, require
@@ -20,31 +22,42 @@ __all__ = ["ClipCoder", "prepare_clips"]
 
 
 class ClipCoder:
-    """Writes clips as Annex B streams; the body of a sample is the whole stream.
+    """Writes clips as bodies of one grammar's streams.
 
     Args:
         settings: how clips become H.264.
 
     Attributes:
         codec: "avc".
-        grammar: None; the streams are not pinned to one.
+        grammar: the language of the streams, their parameter sets pinned.
+
+    Raises:
+        CodecLMError: x264 is missing or fails.
     """
 
     codec = "avc"
-    grammar = None
 
     def __init__(self, settings: AvcSettings) -> None:
         self.settings = settings
+        self.grammar = AvcGrammar.avc_lm(**asdict(settings))
 
     def encode(self, frames: NDArray[np.uint8]) -> Sample:
         """One clip: uint8 [frames, height, width, 3], RGB, as the settings say.
 
         Raises:
             UsageError: the frames have another shape or type.
-            CodecLMError: x264 is missing or fails.
+            CodecLMError: x264 is missing or fails, or what came out is not in the grammar.
         """
         data = encode(frames, self.settings)
-        return Sample(data, len(data))
+        cursor = AvcCursor(self.grammar)
+        status = cursor.push(data)
+        if not (status.ok and cursor.is_complete()):
+            reason = cursor.describe() if status.ok else status.message
+            raise CodecLMError(
+                "this version of x264 writes other streams than the grammar of these settings"
+                f" has: {reason}"
+            )
+        return Sample(data[len(self.grammar.header) :], len(data))
 
 
 @dataclass(frozen=True, slots=True)

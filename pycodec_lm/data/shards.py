@@ -34,7 +34,8 @@ from pycodec_lm.tokenizer import ByteTokenizer
 FORMAT = "pycodec_lm.dataset"
 VERSION = 1
 SPLITS = ("train", "val")
-CODECS = ("jpeg", "avc")
+_SAMPLE_NAMES = {"jpeg": "image", "avc": "clip"}
+CODECS = tuple(_SAMPLE_NAMES)
 BYTES_TOKENIZER = "bytes"
 TOKENIZER_FILE = "tokenizer.json"
 META_FILE = "meta.json"
@@ -51,9 +52,9 @@ class DatasetMeta:
         pad_id, bos_id, eos_id: the specials.
         tokenizer: "bytes" (id = byte value) or "tokenizer.json" (the copy in the folder).
         codec: what the samples are: "jpeg", or "avc" for H.264 streams (Annex B).
-        grammar: `JpegGrammar.serialize()` parsed as JSON; None when no grammar is pinned.
-        header: the bytes in front of every body (`JpegGrammar.header`), pushed to the matcher and
-            never shown to the model.
+        grammar: `serialize()` of a grammar parsed as JSON; None when no grammar is pinned.
+        header: the bytes in front of every body (`header` of the grammar), pushed to the matcher
+            and never shown to the model.
         conditions: class names of each condition, in the order of the stored columns.
         extra: free notes of the writer (encoder settings, source, counts of skipped files).
         n_samples, n_tokens, raw_bytes: for each split, filled in by ShardWriter; raw_bytes sums the
@@ -85,8 +86,13 @@ class DatasetMeta:
 
     @property
     def grammar_bytes(self) -> bytes | None:
-        """The grammar as `JpegGrammar.deserialize` takes it."""
+        """The grammar as `grammar_of_codec` takes it."""
         return None if self.grammar is None else json.dumps(self.grammar).encode()
+
+    @property
+    def sample_name(self) -> str:
+        """What one sample is, for people."""
+        return _SAMPLE_NAMES[self.codec]
 
     @property
     def null_conditions(self) -> tuple[int, ...]:

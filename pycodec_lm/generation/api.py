@@ -7,20 +7,26 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
 from pycodec_lm import _core
 from pycodec_lm.errors import UsageError
 from pycodec_lm.generation.classes import class_numbers, random_class
+from pycodec_lm.generation.clips import KEEP_FRAMES, ClipPrompt, ClipSource, clip_prompt
 from pycodec_lm.generation.engine import Engine
 from pycodec_lm.generation.prompts import Picture, picture_prompt
 from pycodec_lm.generation.result import GeneratedFile
 from pycodec_lm.generation.row import OnBytes, Plan, Request
 from pycodec_lm.generation.sampling import Sampling
 from pycodec_lm.grammar import JpegGrammar
+from pycodec_lm.grammars import Grammar, grammar_of_codec
 from pycodec_lm.models.checkpoint import Checkpoint, load_checkpoint
 
 __all__ = ["compiled_grammar", "default_checkpoint", "generate", "iter_files", "open_checkpoint"]
+
+Prompt = Picture | ClipSource | ClipPrompt
 
 DEFAULT_BATCH = 32
 _EMBEDDED = "assets/emoji"
@@ -38,8 +44,9 @@ def generate(
     cfg_scale: float = 1.0,
     max_tokens: int | None = None,
     mask: bool = True,
-    prompt: Picture | None = None,
-    keep: float = 0.5,
+    prompt: Prompt | None = None,
+    keep: float | None = None,
+    keep_frames: int | None = None,
     batch: int = DEFAULT_BATCH,
     device: str | torch.device | None = None,
     on_bytes: OnBytes | None = None,
@@ -59,8 +66,10 @@ def generate(
         max_tokens: the budget of each file, the stop token included, a prompt not; None for as many
             as the model has positions for. Every file is whole within it.
         mask: False to let the model write what it likes, until it stops or the budget is spent.
-        prompt: a picture whose upper part every file starts with.
-        keep: how much of it, as a share of its MCUs.
+        prompt: a picture whose upper part every file starts with; for a model of clips, a clip
+            whose first frames every file starts with (`clip_prompt` says what it may be).
+        keep: how much of a picture, as a share of its MCUs; None for a half.
+        keep_frames: how many frames of a clip; None for 10.
         batch: how many files are written at the same time.
         device: None for a GPU if there is one.
         on_bytes: called with (i, bytes) as the bytes of file i become certain.
@@ -87,6 +96,7 @@ def generate(
         mask=mask,
         prompt=prompt,
         keep=keep,
+        keep_frames=keep_frames,
         batch=batch,
         device=device,
         on_bytes=on_bytes,
@@ -104,8 +114,9 @@ def iter_files(
     sampling: Sampling | None = None,
     max_tokens: int | None = None,
     mask: bool = True,
-    prompt: Picture | None = None,
-    keep: float = 0.5,
+    prompt: Prompt | None = None,
+    keep: float | None = None,
+    keep_frames: int | None = None,
     batch: int = DEFAULT_BATCH,
     device: str | torch.device | None = None,
     on_bytes: OnBytes | None = None,
@@ -121,7 +132,8 @@ def iter_files(
     loaded = open_checkpoint(checkpoint, device=device)
     if sampling.cfg_scale != 1 and not loaded.conditions:
         raise UsageError("cfg_scale needs a model with classes; this one was trained without")
-    compiled = compiled_grammar(loaded)
+    grammar = _grammar(loaded)
+    compiled = _core.compile_grammar(grammar, loaded.tokenizer.info())
     plan = Plan(
         compiled=compiled,
         tokenizer=loaded.tokenizer,
@@ -130,12 +142,7 @@ def iter_files(
         mask=mask,
         on_bytes=on_bytes,
     )
-    start = b""
-    if prompt is not None:
-        grammar = compiled.grammar
-        if not isinstance(grammar, JpegGrammar):
-            raise UsageError("this model writes clips; a picture is no prompt for it")
-        start = picture_prompt(grammar, prompt, keep)[len(grammar.header) :]
+    start = _start(loaded, grammar, prompt, keep, keep_frames)
     requests = []
     for i in range(n):
         label = random_class(loaded, seed + i) if classes is None else ""
@@ -189,16 +196,43 @@ def default_checkpoint() -> Path:
 
 
 def compiled_grammar(checkpoint: Checkpoint) -> _core.CompiledGrammar:
-    """The checkpoint's grammar, every JPEG file where it names none, for its vocabulary.
+    """The checkpoint's grammar, every file of its codec where it names none, for its vocabulary.
 
     Raises:
-        UsageError: the vocabulary cannot spell some byte, or there is no grammar of its codec yet.
+        UsageError: the vocabulary cannot spell some byte, or the grammar is of another codec.
     """
-    if checkpoint.codec != "jpeg":
-        raise UsageError(
-            f"this model writes {checkpoint.codec} streams, for which there is no grammar yet; "
-            "give a model of pictures"
-        )
-    data = checkpoint.grammar_bytes
-    grammar = JpegGrammar() if data is None else JpegGrammar.deserialize(data)
-    return _core.compile_grammar(grammar, checkpoint.tokenizer.info())
+    return _core.compile_grammar(_grammar(checkpoint), checkpoint.tokenizer.info())
+
+
+def _grammar(checkpoint: Checkpoint) -> Grammar:
+    return grammar_of_codec(checkpoint.codec, checkpoint.grammar_bytes)
+
+
+def _start(
+    checkpoint: Checkpoint,
+    grammar: Grammar,
+    prompt: Prompt | None,
+    keep: float | None,
+    keep_frames: int | None,
+) -> bytes:
+    """The bytes after the pinned header that every file starts with."""
+    if isinstance(grammar, JpegGrammar):
+        if keep_frames is not None:
+            raise UsageError("this model writes pictures: give keep, not keep_frames")
+        if prompt is None:
+            return b""
+        if isinstance(prompt, np.ndarray | ClipPrompt):
+            raise UsageError("this model writes pictures; a clip is no prompt for it")
+        stream = picture_prompt(grammar, prompt, 0.5 if keep is None else keep)
+    else:
+        if keep is not None:
+            raise UsageError("this model writes clips: give keep_frames, not keep")
+        if prompt is None:
+            return b""
+        if isinstance(prompt, Image.Image):
+            raise UsageError("this model writes clips; a picture is no prompt for it")
+        if not isinstance(prompt, ClipPrompt):
+            n_kept = KEEP_FRAMES if keep_frames is None else keep_frames
+            prompt = clip_prompt(checkpoint, prompt, n_kept)
+        stream = prompt.stream
+    return stream[len(grammar.header) :]

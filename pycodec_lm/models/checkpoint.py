@@ -42,10 +42,11 @@ class Checkpoint:
 
     Args:
         model: the backbone, in evaluation mode when loaded.
-        grammar: `JpegGrammar.serialize()` parsed as JSON; None when the model has no fixed grammar.
+        grammar: `serialize()` of a grammar parsed as JSON; None when the model has no fixed one.
         tokenizer: `.info()` of it is what `compile_grammar` takes.
         conditions: class names of each condition; names and counts are those of model.config.
-        training: notes of the training run (steps, tokens, losses), free in form.
+        training: notes of the training run (steps, tokens, losses), free in form; "settings" are
+            those by which its samples were encoded.
         codec: what the model writes, as `DatasetMeta.codec` says it.
     """
 
@@ -58,7 +59,7 @@ class Checkpoint:
 
     @property
     def grammar_bytes(self) -> bytes | None:
-        """The grammar as `JpegGrammar.deserialize` takes it."""
+        """The grammar as `grammar_of_codec` takes it."""
         return None if self.grammar is None else json.dumps(self.grammar).encode()
 
 

@@ -1,8 +1,9 @@
 """The floor under every model: a table of counts, with no network at all.
 
-The next token is counted in the context (component, coefficient index, block in MCU, MCU), which
-the grammar's annotations give. Contexts back off to coarser ones: at each level, from none of them
-to all four,
+The next token is counted in a context that the grammar's annotations give: in pictures component,
+coefficient index, block in MCU, and MCU; in clips the syntax element and the bits of it that are
+read, component, place in the macroblock, and macroblock. Contexts back off to coarser ones: at each
+level, from none of these to all,
 
     p(token | context) = (n(context, token) + a * p_coarser(token)) / (n(context) + a),
 
@@ -13,6 +14,7 @@ Shape suffixes: P positions, V vocabulary, W words of a bitmask.
 """
 # ruff: noqa: N803, N806  # names carry the shape of their tensor
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,13 +22,21 @@ from numpy.typing import NDArray
 
 from pycodec_lm.models.config import ANNOTATION_SIZES
 
-__all__ = ["CountTable"]
+__all__ = ["LEVELS", "CountTable", "Levels"]
 
-# Annotation columns of the levels, coarse to fine: component, coefficient index, block in MCU, MCU.
-_LEVELS: tuple[tuple[int, ...], ...] = ((), (1, 5), (1, 5, 2), (1, 5, 2, 3, 4))
+Levels = tuple[tuple[int, ...], ...]
+
+# Annotation columns of the levels, coarse to fine. By codec: component, coefficient index, block in
+# MCU, MCU; and kind of element, bits read of it, component, index and block, macroblock.
+LEVELS: dict[str, Levels] = {
+    "jpeg": ((), (1, 5), (1, 5, 2), (1, 5, 2, 3, 4)),
+    "avc": ((), (0,), (0, 6, 7), (0, 6, 7, 1, 5), (0, 6, 7, 1, 5, 2), (0, 6, 7, 1, 5, 2, 3, 4)),
+}
 _WEIGHTS = tuple(2.0**power for power in range(-4, 15))
 # Finer levels whose dense table would be larger are left out (256 MiB of counts).
 _MAX_CELLS = 1 << 26
+# More possible contexts than this are sorted, not counted in a dense array.
+_MAX_DENSE = 1 << 24
 _CHUNK = 8192
 
 
@@ -55,6 +65,7 @@ class CountTable:
         tokens_P: those tokens.
         held_out_P: bool, the positions on which smoothing is chosen.
         vocab_size: V.
+        levels: annotation columns of the contexts, coarse to fine.
     """
 
     def __init__(
@@ -63,13 +74,14 @@ class CountTable:
         tokens_P: NDArray[np.int32],
         held_out_P: NDArray[np.bool_],
         vocab_size: int,
+        levels: Levels = LEVELS["jpeg"],
     ) -> None:
         self.vocab_size = vocab_size
         counted = (annotations_PF[~held_out_P], tokens_P[~held_out_P])
         asked = (annotations_PF[held_out_P], tokens_P[held_out_P])
         weights: list[float] = []
         coarser_P = np.full(len(asked[1]), 1.0 / vocab_size)
-        for columns in _LEVELS:
+        for columns in levels:
             level = _count(*counted, columns, vocab_size, weight=0.0)
             if level is None:
                 break
@@ -82,7 +94,7 @@ class CountTable:
             coarser_P = candidates[best]
         self._levels = [
             level
-            for columns, weight in zip(_LEVELS, weights, strict=False)
+            for columns, weight in zip(levels, weights, strict=False)
             if (level := _count(annotations_PF, tokens_P, columns, vocab_size, weight)) is not None
         ]
 
@@ -148,14 +160,16 @@ def _count(
     vocab_size: int,
     weight: float,
 ) -> _Level | None:
-    # Contexts are few enough to be counted in a dense array, which is faster than sorting them.
     context_P = _context(annotations_PF, columns)
-    is_seen = np.bincount(context_P, minlength=1) > 0
-    contexts = np.flatnonzero(is_seen)
+    if math.prod(ANNOTATION_SIZES[column] for column in columns) > _MAX_DENSE:
+        contexts, rows_P = np.unique(context_P, return_inverse=True)
+    else:
+        # Few enough for a dense array, which is faster than sorting them.
+        is_seen = np.bincount(context_P, minlength=1) > 0
+        contexts, rows_P = np.flatnonzero(is_seen), (np.cumsum(is_seen) - 1)[context_P]
     n_cells = (len(contexts) + 1) * vocab_size
     if n_cells > _MAX_CELLS:
         return None
-    rows_P = (np.cumsum(is_seen) - 1)[context_P]
     cells_P = rows_P * vocab_size + tokens_P
     counts = np.bincount(cells_P, minlength=n_cells).reshape(-1, vocab_size).astype(np.float32)
     return _Level(columns, contexts, counts, counts.sum(axis=1), weight)

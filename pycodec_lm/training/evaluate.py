@@ -1,4 +1,4 @@
-"""Validation in bits per image: raw, and renormalised over what the grammar allows.
+"""Validation in bits per image or clip: raw, and renormalised over what the grammar allows.
 
 A forced token is one that generation takes without asking the model, as the grammar leaves no
 other. It costs nothing in the two figures that compare models. `all_bits` charges every token, as a
@@ -32,7 +32,7 @@ __all__ = ["LegalTokens", "Score", "evaluate_model", "score_counts"]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Bits per image, averaged over samples.
+    """Bits per image or clip, averaged over samples.
 
     raw, renormalised: over the tokens that are not forced; all_bits: raw over every token.
     """
@@ -62,11 +62,11 @@ class LegalTokens:
             UsageError: the dataset has no grammar, or a sample breaks it.
         """
         from pycodec_lm import GrammarMatcher, allocate_token_bitmask, compile_grammar
-        from pycodec_lm.grammar import JpegGrammar
+        from pycodec_lm.grammars import grammar_of_codec
 
         if meta.grammar_bytes is None:
             raise UsageError("the dataset has no grammar to say which tokens are legal")
-        grammar = JpegGrammar.deserialize(meta.grammar_bytes)
+        grammar = grammar_of_codec(meta.codec, meta.grammar_bytes)
         matcher = GrammarMatcher(compile_grammar(grammar, tokenizer.info()))
         if meta.header and not matcher.accept_bytes(meta.header):
             raise UsageError("the dataset's grammar refuses the dataset's own header")

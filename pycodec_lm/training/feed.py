@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pycodec_lm.data.dataset import Annotate, Batch, Samples, grammar_annotator
 from pycodec_lm.data.shards import Split, TokenDataset
 from pycodec_lm.errors import UsageError
-from pycodec_lm.training.counts import CountTable
+from pycodec_lm.training.counts import LEVELS, CountTable
 from pycodec_lm.training.evaluate import LegalTokens, Score, score_counts
 
 __all__ = ["Feed", "Floor", "Track", "untracked"]
@@ -31,7 +31,7 @@ def untracked(items: Iterable[int], title: str) -> Iterable[int]:  # noqa: ARG00
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What models are measured against, in bits per image of the validation split.
+    """What models are measured against, in bits per sample of the validation split.
 
     file_bits: whole files; body_bits: their bodies, which are what a model is charged for.
     """
@@ -152,4 +152,5 @@ class Feed:
             samples.labels.cpu().numpy()[is_counted_P],
             np.repeat(held_out, lengths)[is_counted_P],
             self.meta.vocab_size,
+            LEVELS[self.meta.codec],
         )

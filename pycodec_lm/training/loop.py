@@ -310,6 +310,7 @@ class Trainer:
 
     def _export(self) -> dict[str, Any]:
         meta, floor = self.feed.meta, self.floor
+        settings = meta.extra.get("settings")
         summary = {
             "steps": self.step,
             "tokens": self.tokens,
@@ -320,6 +321,7 @@ class Trainer:
             "val": None if self._last_score is None else dataclasses.asdict(self._last_score),
             "floor": None if floor is None else dataclasses.asdict(floor),
             "config": self.config.to_dict(),
+            **({} if settings is None else {"settings": settings}),
         }
         with _Weights(self.model, self.average):
             checkpoint = Checkpoint(

@@ -10,13 +10,14 @@ import pytest
 from clip_files import audio_file, clip_file, numbered, numbers, pan
 from PIL import Image
 
-from pycodec_lm import ByteTokenizer
+from pycodec_lm import AvcGrammar, ByteTokenizer, GrammarMatcher, compile_grammar
 from pycodec_lm.cli.main import main
 from pycodec_lm.codecs.avc import AvcSettings, decode, encode
 from pycodec_lm.codecs.clips import Clip
 from pycodec_lm.data.prepare_clips import prepare_clips
 from pycodec_lm.data.shards import DatasetMeta, TokenDataset
 from pycodec_lm.errors import CodecLMError, UsageError
+from pycodec_lm.grammars import grammar_of_codec
 
 SETTINGS = AvcSettings(80, 32, fps=5, frames=4, qp=24)
 SMALL = ["--width", "80", "--height", "32", "--fps", "5", "--frames", "4", "--workers", "1"]
@@ -40,9 +41,11 @@ def folder(contents, tmp_path):
 
 
 def streams_of(dataset, split):
+    """The whole streams, their headers included."""
     samples = getattr(dataset, split)
     tokenizer = dataset.tokenizer()
-    return [tokenizer.decode(samples.tokens(i).tolist()) for i in range(len(samples))]
+    bodies = [tokenizer.decode(samples.tokens(i).tolist()) for i in range(len(samples))]
+    return [dataset.meta.header + body for body in bodies]
 
 
 def test_a_folder_becomes_a_dataset(folder, contents, tmp_path):
@@ -59,7 +62,10 @@ def test_a_folder_becomes_a_dataset(folder, contents, tmp_path):
     assert seen == [(i, 6) for i in range(1, 7)]
     dataset = TokenDataset(tmp_path / "data")
     meta = dataset.meta
-    assert (meta.codec, meta.grammar, meta.header) == ("avc", None, b"")
+    grammar = AvcGrammar.avc_lm(80, 32, 4, 24, 5)
+    assert (meta.codec, meta.header) == ("avc", grammar.header)
+    assert meta.header.startswith(b"\0\0\0\1\x67")
+    assert grammar_of_codec("avc", meta.grammar_bytes).serialize() == grammar.serialize()
     assert meta.extra == {"settings": dataclasses.asdict(SETTINGS), "windows": 1, "seed": 0}
     assert dict(meta.n_samples) == {"train": 4, "val": 2}
     assert dict(meta.conditions) == {"class": ["cats", "dogs"]}
@@ -72,6 +78,20 @@ def test_a_folder_becomes_a_dataset(folder, contents, tmp_path):
         encode(Clip(data).frames(SETTINGS, middle), SETTINGS) for data in contents
     }
     assert sum(map(len, streams)) == sum(meta.raw_bytes.values())
+    for stream in streams:
+        matcher = GrammarMatcher(compile_grammar(grammar, dataset.tokenizer().info()))
+        assert matcher.accept_bytes(stream)
+        assert matcher.is_completed()
+
+
+def test_streams_of_another_encoder_are_named(folder, tmp_path, monkeypatch):
+    def encode_otherwise(frames, settings):
+        return encode(frames, dataclasses.replace(settings, qp=settings.qp + 1))
+
+    monkeypatch.setattr("pycodec_lm.data.prepare_clips.encode", encode_otherwise)
+    with pytest.raises(CodecLMError, match="x264 writes other streams than the grammar of"):
+        prepare_clips(folder, tmp_path / "data", settings=SETTINGS)
+    assert not (tmp_path / "data").exists()
 
 
 def test_windows_are_of_the_same_split(folder, tmp_path):
@@ -139,7 +159,8 @@ def test_a_tokenizer_file_is_used_and_kept(folder, tmp_path):
     tokenizer = ByteTokenizer.train(streams, 300)
     prepare_clips(folder, tmp_path / "bpe", settings=SETTINGS, tokenizer=tokenizer)
     merged = TokenDataset(tmp_path / "bpe")
-    assert merged.meta.n_tokens["train"] < sum(map(len, streams))
+    header = len(merged.meta.header)
+    assert merged.meta.n_tokens["train"] < sum(len(stream) - header for stream in streams)
     assert streams_of(merged, "train") == streams
 
 

@@ -1,11 +1,14 @@
 """A tiny untrained model over a small grammar: all that generation needs."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 
 import pytest
 import torch
 
+from pycodec_lm.avc_grammar import AvcGrammar
+from pycodec_lm.codecs.avc import AvcSettings
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.models.checkpoint import Checkpoint
 from pycodec_lm.models.transformer import Transformer, TransformerConfig
@@ -19,7 +22,7 @@ MERGES = [(b"\xff", b"\xd0"), (b"\xff", b"\xd9"), (b"\xff", b"\x00"), (b"\x28", 
 
 def make_checkpoint(
     *,
-    grammar: JpegGrammar | None = None,
+    grammar: JpegGrammar | AvcGrammar | None = None,
     merges: list[tuple[bytes, bytes]] | None = None,
     codec_inputs: bool = True,
     max_seq_len: int = 512,
@@ -44,6 +47,15 @@ def make_checkpoint(
         if with_classes:  # or the classes of an untrained model would hardly matter
             model.condition_embedding.weight.data.normal_()
     return Checkpoint(model, json.loads(grammar.serialize()), tokenizer, conditions)
+
+
+def make_clip_checkpoint(settings: AvcSettings, *, max_seq_len: int = 2048) -> Checkpoint:
+    """The same for clips."""
+    values = dataclasses.asdict(settings)
+    made = make_checkpoint(
+        grammar=AvcGrammar.avc_lm(**values), max_seq_len=max_seq_len, with_classes=False
+    )
+    return dataclasses.replace(made, codec="avc", training={"settings": values})
 
 
 @pytest.fixture(scope="session")
