@@ -77,9 +77,9 @@ class MaskWalk:
         self.vocab = compiled.tokenizer_info.encoded_vocab
         self._choose = CHOOSERS[chooser] if isinstance(chooser, str) else chooser
         self._bitmask = allocate_token_bitmask(1, compiled.vocab_size)
-        self._free: GrammarMatcher | None = None  # the same walk, without the budget
+        self.free: GrammarMatcher | None = None  # the same walk, without the budget
         if watches_budget:
-            self._free = GrammarMatcher(compiled, prompt=header)
+            self.free = GrammarMatcher(compiled, prompt=header)
         self._free_bitmask = allocate_token_bitmask(1, compiled.vocab_size)
         self._n_narrowed = 0
         self._pieces = [header]
@@ -94,7 +94,7 @@ class MaskWalk:
         """
         while not self.matcher.is_terminated():
             self._step()
-        n_narrowed = None if self._free is None else self._n_narrowed
+        n_narrowed = None if self.free is None else self._n_narrowed
         return WalkResult(b"".join(self._pieces), self._n_tokens, self.budget, n_narrowed)
 
     def _step(self) -> None:
@@ -107,14 +107,14 @@ class MaskWalk:
             raise self._broken("no token is legal: a dead end")
         if self.rng.randrange(_COMPARED_STEPS) == 0:
             self._compare(legal)
-        if self._free is not None:
-            self._free.fill_next_token_bitmask(self._free_bitmask)
+        if self.free is not None:
+            self.free.fill_next_token_bitmask(self._free_bitmask)
             self._n_narrowed += not np.array_equal(self._bitmask, self._free_bitmask)
         token = self._choose(self, legal)
         if not matcher.accept_token(token):
             raise self._broken(f"token {token} is in the mask but was refused")
-        if self._free is not None:
-            self._free.accept_token(token)
+        if self.free is not None:
+            self.free.accept_token(token)
         self._pieces.append(self.vocab[token])
         self._n_tokens += 1
 
