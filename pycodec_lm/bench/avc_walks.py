@@ -44,8 +44,10 @@ WIDTH, HEIGHT, FRAMES = 64, 48, 4
 AVC_WALK_BUDGETS = (1, 2, 10)  # times the tokens of the shortest stream
 # A step under a budget is slow, and slices of a macroblock each make ten times as many: few of
 # these have the largest budget.
-_N_TURNS = 6
-_BUDGETS_IN_TURN = {"picture": (1, 2, 10, 1, 2, 10), "macroblock": (1, 2, 1, 1, 10, 1)}
+_BUDGETS_IN_TURN = {
+    "picture": (1, 2, 10),
+    "macroblock": (1, 1, 1, 2, 1, 1, 2, 1, 1, 10, 10, 1),
+}
 _VOCABULARIES = ("bytes", "pieces")
 _N_PIECES = 300
 _BATCH = 24  # walks between two reports
@@ -116,10 +118,15 @@ def plan_avc_walks(n: int, seed: int = 0) -> list[AvcWalkCase]:
     for i in range(n):
         turn, kind = divmod(i, len(kinds))
         turn, slices = divmod(turn, len(SLICES))
-        turn, vocabulary = divmod(turn, len(_VOCABULARIES))
-        budget = _BUDGETS_IN_TURN[SLICES[slices]][turn % _N_TURNS]
+        budgets = _BUDGETS_IN_TURN[SLICES[slices]]
         cases.append(
-            AvcWalkCase(kinds[kind], SLICES[slices], _VOCABULARIES[vocabulary], budget, seed + i)
+            AvcWalkCase(
+                kind=kinds[kind],
+                slices=SLICES[slices],
+                vocabulary=_VOCABULARIES[(turn + kind // 2) % 2],
+                budget=budgets[turn % len(budgets)],
+                seed=seed + i,
+            )
         )
     return cases
 
