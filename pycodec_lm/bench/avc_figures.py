@@ -145,7 +145,8 @@ def avc_walk_report(walks: AvcWalkReport, decoders: AvcDecoders, command: str) -
         f"each stream: valid in our check, with {FRAMES} pictures; ffmpeg -v error -err_detect"
         f" explode -xerror exits with 0 and says nothing, ffprobe -count_frames counts {FRAMES};"
         f" openh264, its concealment off, has no error bit and gives {FRAMES} pictures",
-        "ended by the budget: it forbade a token that the grammar allows, in some step",
+        "ended by the budget: it forbade a token that the grammar allows, in some step (so at most"
+        " as many would not have ended in time without it)",
         "steps under a budget take tens of milliseconds, so few walks of slices of one macroblock"
         " have more than the least",
         f"{len(walks.problems)} problems",
@@ -222,6 +223,13 @@ def avc_mutant_report(
     readers = {"libavcodec": "libavcodec explode", "openh264": "openh264"}
     names = {name: readers[name] for name in decoders.names()}
     add_mutant_tables(report, mutants, [*AVC_KINDS], names)
+    if mutants.only_others:
+        rows = [[str(m), " ".join(text.split())] for m, text in mutants.only_others]
+        report.add_table(
+            "Valid in our check, while a decoder complains",
+            ["mutant", "what it says"],
+            _without_bars(rows),
+        )
     add_mutant_problems(report, mutants)
     report.data = {
         "mutants": dict(mutants.n),

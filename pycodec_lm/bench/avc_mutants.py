@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .._core import check_h264
@@ -96,12 +96,12 @@ def try_avc_mutants(
             path.write_bytes(mutant.data)
             by_path[path] = mutant
         for path, answers in decoders.ask([*by_path], counts=False, n_threads=n_threads):
-            said = {answer.decoder for answer in answers if answer.message is not None}
+            said = {a.decoder: a.message for a in answers if a.message is not None}
             _count(by_path[path], said, report)
         yield report
 
 
-def _count(mutant: Mutant, said: set[str], report: MutantReport) -> None:
+def _count(mutant: Mutant, said: Mapping[str, str], report: MutantReport) -> None:
     kind = mutant.kind
     report.n[kind] += 1
     status, _ = check_h264(mutant.data)
@@ -112,3 +112,5 @@ def _count(mutant: Mutant, said: set[str], report: MutantReport) -> None:
         report.codes[kind, status.code] += 1
     elif kind in AVC_ALWAYS_WRONG:
         report.problems.append((mutant, "our check finds it valid"))
+    if status:
+        report.only_others += [(mutant, f"{name}: {text}") for name, text in said.items()]

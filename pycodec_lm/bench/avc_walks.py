@@ -139,8 +139,8 @@ def run_avc_walk(case: AvcWalkCase) -> WalkResult:
     """
     compiled = _compiled(case.slices, case.vocabulary)
     if case.kind == "highest":
-        renumbered = shuffled(compiled.tokenizer_info, case.seed)
-        compiled = compile_grammar(compiled.grammar, renumbered)
+        renumbered = shuffled(_vocabulary(case.vocabulary, case.slices), case.seed)
+        compiled = compile_grammar(_grammar(case.slices), renumbered)
     chooser = AVC_WALK_KINDS[case.kind]
     budget = case.budget * least_tokens(compiled)
     result = MaskWalk(compiled, budget, chooser, case.seed, watches_budget=True).run()

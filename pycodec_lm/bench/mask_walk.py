@@ -157,7 +157,7 @@ def _highest_token(walk: MaskWalk, legal: NDArray[np.intp]) -> int:  # noqa: ARG
 
 
 def _lowest_byte(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
-    return min(legal.tolist(), key=lambda token: walk.vocab[token])
+    return int(min(legal, key=lambda token: walk.vocab[token]))
 
 
 def _any_outcome(walk: MaskWalk, legal: NDArray[np.intp]) -> int:

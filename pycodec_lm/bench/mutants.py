@@ -52,6 +52,8 @@ class MutantReport:
     # Ours were silent where a fault was done that no valid file can come of, or where a decoder
     # named a reason of the standard.
     problems: list[tuple[Mutant, str]] = field(default_factory=list)
+    # Valid in our check, while a decoder of H.264 complains: for a person to look at.
+    only_others: list[tuple[Mutant, str]] = field(default_factory=list)
     # djpeg had a reason of its own.
     n_own_reasons: Counter[str] = field(default_factory=Counter)
 

@@ -130,6 +130,9 @@ def test_who_flags_what_is_counted(tmp_path: Path, clip: bytes) -> None:
     *_, report = try_avc_mutants(chosen, tmp_path, 3, decoders)
     assert report.n == Counter(dict.fromkeys(AVC_KINDS, 1))
     assert report.problems == []
+    mutants = [make_avc_mutant(clip, "a.264", kind, 3) for kind in AVC_KINDS]
+    expected = [m for m in mutants[1:2] if pcl.check(m.data).valid]
+    assert [mutant for mutant, _ in report.only_others] == expected
     assert sum(report.flagged[kind, "libavcodec"] for kind in AVC_KINDS) == 1
     page = avc_mutant_report(report, 1, 1, decoders, "command").to_markdown()
     assert "| cut inside the last slice" in page
