@@ -23,14 +23,17 @@ __all__ = [
     "Arguments",
     "CorporaResult",
     "Judged",
+    "bytes_around",
     "choose_rejections",
     "first_sof",
     "is_good",
     "judge",
     "read_arguments",
+    "read_file_of",
     "read_table",
 ]
 
+_COLUMNS = ("folder", "file", "label", "djpeg_strict_rc", "djpeg_msg")
 _ARGUMENTS = Path(__file__).with_name("corpora_arguments.toml")
 _GOOD_LABELS = ("accept", "valid_by_construction")
 _SOF_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}
@@ -100,8 +103,12 @@ def read_arguments(path: Path = _ARGUMENTS) -> dict[tuple[str, str], str]:
     return {(row["file"], row["code"]): row["because"] for row in rows["argument"]}
 
 
-def read_table(table: Path) -> list[dict[str, str]]:
-    """The rows of a table of JPEG files (jpeg.tsv).
+def read_table(table: Path, columns: Iterable[str] = _COLUMNS) -> list[dict[str, str]]:
+    """The rows of a table of files.
+
+    Args:
+        table: such as jpeg.tsv.
+        columns: that it must have; by default those of JPEG files.
 
     Raises:
         UsageError: the table is not there, or lacks a column.
@@ -111,14 +118,14 @@ def read_table(table: Path) -> list[dict[str, str]]:
             rows = [*csv.DictReader(lines, delimiter="\t")]
     except OSError as error:
         raise UsageError(f"{table} cannot be read: {error.strerror}") from None
-    needed = {"folder", "file", "label", "djpeg_strict_rc", "djpeg_msg"}
-    if not rows or not needed <= rows[0].keys():
-        raise UsageError(f"{table} must have rows with the columns {', '.join(sorted(needed))}")
+    needed = sorted(columns)
+    if not rows or not {*needed} <= rows[0].keys():
+        raise UsageError(f"{table} must have rows with the columns {', '.join(needed)}")
     return rows
 
 
-def judge(folder: Path, row: Mapping[str, str]) -> Judged:
-    """Checks the file of a row.
+def read_file_of(folder: Path, row: Mapping[str, str]) -> bytes:
+    """The file of a row.
 
     Args:
         folder: that of the table.
@@ -129,10 +136,21 @@ def judge(folder: Path, row: Mapping[str, str]) -> Judged:
     """
     path = folder / row["folder"] / row["file"]
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise CodecLMError(f"{path} cannot be read: {error.strerror}") from None
-    return _judge(row, data)
+
+
+def judge(folder: Path, row: Mapping[str, str]) -> Judged:
+    """Checks the file of a row.
+
+    Args:
+        folder, row: as in `read_file_of`.
+
+    Raises:
+        CodecLMError: the file is not there.
+    """
+    return _judge(row, read_file_of(folder, row))
 
 
 def _judge(row: Mapping[str, str], data: bytes) -> Judged:
@@ -148,7 +166,7 @@ def _judge(row: Mapping[str, str], data: bytes) -> Judged:
         djpeg_message=row["djpeg_msg"],
         verdict=verdict,
         n_bytes=len(data),
-        context="" if verdict.valid else _around(data, verdict.offset),
+        context="" if verdict.valid else bytes_around(data, verdict.offset),
         seconds=seconds,
     )
 
@@ -171,7 +189,8 @@ def first_sof(data: bytes) -> str:
     return ""
 
 
-def _around(data: bytes, at: int, n: int = 6) -> str:
+def bytes_around(data: bytes, at: int, n: int = 6) -> str:
+    """The byte at a place and the n before and behind it, hexadecimal."""
     before = data[max(0, at - n) : at].hex(" ")
     here = data[at : at + 1].hex() or "end"
     after = data[at + 1 : at + 1 + n].hex(" ")

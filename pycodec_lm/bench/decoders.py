@@ -37,10 +37,13 @@ __all__ = [
     "Planes",
     "all_complaints",
     "available_decoders",
+    "build_peer",
     "complaints",
     "decoder_versions",
     "ffmpeg_reads_sampling",
     "planes_differ",
+    "run_decoder",
+    "version_lines",
 ]
 
 DECODERS = ("djpeg", "Pillow", "ffmpeg")
@@ -102,11 +105,16 @@ def decoder_versions() -> dict[str, str]:
     from PIL import features
 
     turbo = features.version_feature("libjpeg_turbo")
-    versions = {"Pillow": f"{PIL.__version__} (libjpeg-turbo {turbo})"}
-    for name, option in (("djpeg", "-version"), ("ffmpeg", "-version")):
-        if shutil.which(name):
-            run = subprocess.run([name, option], capture_output=True, text=True, check=False)
-            versions[name] = (run.stdout or run.stderr).splitlines()[0]
+    pillow = {"Pillow": f"{PIL.__version__} (libjpeg-turbo {turbo})"}
+    return pillow | version_lines("djpeg", "ffmpeg")
+
+
+def version_lines(*programs: str) -> dict[str, str]:
+    """The first line of what each program says with -version; those that are missing left out."""
+    versions = {}
+    for name in filter(shutil.which, programs):
+        run = subprocess.run([name, "-version"], capture_output=True, text=True, check=False)
+        versions[name] = (run.stdout or run.stderr).splitlines()[0]
     return versions
 
 
@@ -152,12 +160,12 @@ def _is_excused(path: Path, message: str) -> bool:
 
 
 def _run_djpeg(path: Path) -> str | None:
-    return _run(["djpeg", "-strict", "-outfile", "/dev/null", str(path)])
+    return run_decoder(["djpeg", "-strict", "-outfile", "/dev/null", str(path)])
 
 
 def _run_ffmpeg(path: Path) -> str | None:
     options = ["-nostdin", "-v", "error", "-err_detect", "explode"]
-    return _run(["ffmpeg", *options, "-i", str(path), "-f", "null", "-"])
+    return run_decoder(["ffmpeg", *options, "-i", str(path), "-f", "null", "-"])
 
 
 def _run_pillow(path: Path) -> str | None:
@@ -173,7 +181,8 @@ def _run_pillow(path: Path) -> str | None:
     return None
 
 
-def _run(command: list[str]) -> str | None:
+def run_decoder(command: list[str]) -> str | None:
+    """What a program says about a file; None where it exits with 0 and says nothing."""
     try:
         run = subprocess.run(
             command,
@@ -193,6 +202,33 @@ def _run(command: list[str]) -> str | None:
 _RUN = {"djpeg": _run_djpeg, "Pillow": _run_pillow, "ffmpeg": _run_ffmpeg}
 
 
+def build_peer(source: Path, folder: Path, library: str, link: str, package: str) -> Path:
+    """Compiles a C program around a library of this machine.
+
+    Args:
+        source: one file in C.
+        folder: where the program goes.
+        library: its name in messages.
+        link: the option that links it.
+        package: of Debian, that has its headers.
+
+    Raises:
+        CodecLMError: there is no C compiler, or no such library with headers.
+    """
+    program = folder / source.stem
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise CodecLMError(f"{library} cannot be asked: there is no C compiler (cc)")
+    command = [compiler, "-O2", str(source), "-o", str(program), link]
+    build = subprocess.run(command, capture_output=True, text=True, check=False)
+    if build.returncode != 0:
+        raise CodecLMError(
+            f"{library} cannot be asked: its header or library is missing (Debian: {package}): "
+            + build.stderr.strip().partition("\n")[0]
+        )
+    return program
+
+
 class LibjpegPeer:
     """A small C program of ours around the libjpeg of this machine, compiled when it is wanted.
 
@@ -206,17 +242,7 @@ class LibjpegPeer:
 
     def __init__(self, folder: Path, library: Path | None = None) -> None:
         self._environment = {**os.environ, **({"LD_PRELOAD": str(library)} if library else {})}
-        self.program = folder / "libjpeg_peer"
-        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-        if compiler is None:
-            raise CodecLMError("libjpeg cannot be asked: there is no C compiler (cc)")
-        command = [compiler, "-O2", str(_PEER_SOURCE), "-o", str(self.program), "-ljpeg"]
-        build = subprocess.run(command, capture_output=True, text=True, check=False)
-        if build.returncode != 0:
-            raise CodecLMError(
-                "libjpeg cannot be asked: its header or library is missing (Debian: libjpeg-dev): "
-                + build.stderr.strip().partition("\n")[0]
-            )
+        self.program = build_peer(_PEER_SOURCE, folder, "libjpeg", "-ljpeg", "libjpeg-dev")
 
     def coefficients(self, paths: Sequence[Path]) -> Iterator[Planes | Complaint]:
         """What jpeg_read_coefficients gives for each file: a plane [high, wide, 64] a component.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .corpora import Arguments, CorporaResult, Judged, is_good
 from .decoders import DECODERS, decoder_versions
@@ -12,7 +12,14 @@ from .libjpeg_reasons import T81
 from .measure import Report
 from .mutants import ALWAYS_WRONG, KINDS, MutantReport
 
-__all__ = ["SLOW_SECONDS", "corpora_report", "mutant_report"]
+__all__ = [
+    "SLOW_SECONDS",
+    "add_mutant_problems",
+    "add_mutant_tables",
+    "corpora_report",
+    "mutant_report",
+    "nested",
+]
 
 # A verdict on a file of up to 1 MB, and on each further MB, should take no longer.
 SLOW_SECONDS = 0.05
@@ -172,6 +179,55 @@ def _argument(f: Judged, arguments: Arguments) -> str:
     return arguments.get((f.name, f.verdict.code), _NOT_ARGUED)
 
 
+def add_mutant_tables(
+    report: Report, mutants: MutantReport, kinds: Sequence[str], readers: Mapping[str, str]
+) -> None:
+    """Who flagged how many of each kind, and what our check said.
+
+    Args:
+        report: gets the tables.
+        mutants: what was counted.
+        kinds: of faults, in the order of the rows.
+        readers: beside our check: what each is called in the heading.
+    """
+    report.add_table(
+        "Mutants flagged",
+        ["fault", "mutants", "pycodec-lm check", *readers.values()],
+        [
+            [
+                kind,
+                str(mutants.n[kind]),
+                *(
+                    _percent(mutants.flagged[kind, reader], mutants.n[kind])
+                    for reader in ("check", *readers)
+                ),
+            ]
+            for kind in kinds
+            if mutants.n[kind]
+        ],
+    )
+    report.add_table(
+        "What our check says, by fault",
+        ["fault and code", "mutants"],
+        [
+            [f"{kind}: {code}", str(n)]
+            for (kind, code), n in sorted(
+                mutants.codes.items(), key=lambda item: (kinds.index(item[0][0]), -item[1])
+            )
+        ],
+    )
+
+
+def add_mutant_problems(report: Report, mutants: MutantReport) -> None:
+    """A table of them, where there are any."""
+    if mutants.problems:
+        report.add_table(
+            "Problems",
+            ["mutant", "what happened"],
+            [[str(m), " ".join(text.split()).replace("|", "/")] for m, text in mutants.problems],
+        )
+
+
 def mutant_report(mutants: MutantReport, n_files: int, command: str) -> Report:
     """Who flags which fault."""
     report = Report("One fault in a valid file: who notices", command)
@@ -184,49 +240,19 @@ def mutant_report(mutants: MutantReport, n_files: int, command: str) -> Report:
         f"{len(mutants.problems)} problems: one of the last three faults that our check does not"
         " see, or a mutant that djpeg -strict flags for a reason of T.81 and our check does not",
     ]
-    report.add_table(
-        "Mutants flagged",
-        ["fault", "mutants", "pycodec-lm check", *map(_reader, DECODERS)],
-        [
-            [
-                kind,
-                str(mutants.n[kind]),
-                *(
-                    _percent(mutants.flagged[kind, reader], mutants.n[kind])
-                    for reader in ("check", *DECODERS)
-                ),
-            ]
-            for kind in KINDS
-            if mutants.n[kind]
-        ],
-    )
-    report.add_table(
-        "What our check says, by fault",
-        ["fault and code", "mutants"],
-        [
-            [f"{kind}: {code}", str(n)]
-            for (kind, code), n in sorted(
-                mutants.codes.items(), key=lambda item: ([*KINDS].index(item[0][0]), -item[1])
-            )
-        ],
-    )
+    add_mutant_tables(report, mutants, [*KINDS], {name: _reader(name) for name in DECODERS})
     if mutants.n_own_reasons:
         report.add_table(
             "djpeg -strict had a reason of its own",
             ["reason", "mutants"],
             [[reason, str(n)] for reason, n in mutants.n_own_reasons.most_common()],
         )
-    if mutants.problems:
-        report.add_table(
-            "Problems",
-            ["mutant", "what happened"],
-            [[str(m), " ".join(text.split()).replace("|", "/")] for m, text in mutants.problems],
-        )
+    add_mutant_problems(report, mutants)
     report.data = {
         "mutants": dict(mutants.n),
         "always_wrong": list(ALWAYS_WRONG),
-        "flagged": _nested(mutants.flagged.items()),
-        "codes": _nested(mutants.codes.items()),
+        "flagged": nested(mutants.flagged.items()),
+        "codes": nested(mutants.codes.items()),
         "own_reasons": dict(mutants.n_own_reasons),
         "problems": [[str(mutant), text] for mutant, text in mutants.problems],
     }
@@ -241,7 +267,8 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %"
 
 
-def _nested(items: Iterable[tuple[tuple[str, str], int]]) -> dict[str, dict[str, int]]:
+def nested(items: Iterable[tuple[tuple[str, str], int]]) -> dict[str, dict[str, int]]:
+    """Counts of pairs as counts in counts."""
     out: dict[str, dict[str, int]] = defaultdict(dict)
     for (first, second), n in items:
         out[first][second] = n

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CHOOSERS",
     "BrokenWalkError",
+    "Chooser",
     "MaskWalk",
     "WalkResult",
     "least_tokens",
@@ -45,6 +46,8 @@ class WalkResult:
     stream: bytes
     n_tokens: int
     budget: int | None
+    # Steps in which the budget forbade a token that the grammar allows; None: nobody looked.
+    n_narrowed: int | None = None
 
 
 class MaskWalk:
@@ -53,12 +56,18 @@ class MaskWalk:
     Args:
         compiled: grammar and vocabulary.
         budget: `max_tokens` of the matcher, None for none.
-        chooser: a name of CHOOSERS.
+        chooser: a name of CHOOSERS, or a function like those.
         seed: of all choices.
+        watches_budget: counts the steps in which the budget makes a mask narrower.
     """
 
     def __init__(
-        self, compiled: CompiledGrammar, budget: int | None, chooser: str, seed: int
+        self,
+        compiled: CompiledGrammar,
+        budget: int | None,
+        chooser: str | Chooser,
+        seed: int,
+        watches_budget: bool = False,
     ) -> None:
         self.rng = random.Random(seed)
         self.compiled = compiled
@@ -66,8 +75,13 @@ class MaskWalk:
         header = prompt_of(compiled)
         self.matcher = GrammarMatcher(compiled, max_tokens=budget, prompt=header)
         self.vocab = compiled.tokenizer_info.encoded_vocab
-        self._choose = CHOOSERS[chooser]
+        self._choose = CHOOSERS[chooser] if isinstance(chooser, str) else chooser
         self._bitmask = allocate_token_bitmask(1, compiled.vocab_size)
+        self.free: GrammarMatcher | None = None  # the same walk, without the budget
+        if watches_budget:
+            self.free = GrammarMatcher(compiled, prompt=header)
+        self._free_bitmask = allocate_token_bitmask(1, compiled.vocab_size)
+        self._n_narrowed = 0
         self._pieces = [header]
         self._n_tokens = 0
 
@@ -80,7 +94,8 @@ class MaskWalk:
         """
         while not self.matcher.is_terminated():
             self._step()
-        return WalkResult(b"".join(self._pieces), self._n_tokens, self.budget)
+        n_narrowed = None if self.free is None else self._n_narrowed
+        return WalkResult(b"".join(self._pieces), self._n_tokens, self.budget, n_narrowed)
 
     def _step(self) -> None:
         matcher = self.matcher
@@ -92,9 +107,14 @@ class MaskWalk:
             raise self._broken("no token is legal: a dead end")
         if self.rng.randrange(_COMPARED_STEPS) == 0:
             self._compare(legal)
+        if self.free is not None:
+            self.free.fill_next_token_bitmask(self._free_bitmask)
+            self._n_narrowed += not np.array_equal(self._bitmask, self._free_bitmask)
         token = self._choose(self, legal)
         if not matcher.accept_token(token):
             raise self._broken(f"token {token} is in the mask but was refused")
+        if self.free is not None:
+            self.free.accept_token(token)
         self._pieces.append(self.vocab[token])
         self._n_tokens += 1
 
@@ -136,6 +156,10 @@ def _highest_token(walk: MaskWalk, legal: NDArray[np.intp]) -> int:  # noqa: ARG
     return int(legal[-1])
 
 
+def _lowest_byte(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
+    return int(min(legal, key=lambda token: walk.vocab[token]))
+
+
 def _any_outcome(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
     """First what happens, then a token that makes it happen.
 
@@ -162,8 +186,11 @@ def _any_outcome(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
     return walk.rng.choice(walk.rng.choice([*outcomes.values()]))
 
 
-CHOOSERS: dict[str, Callable[[MaskWalk, NDArray[np.intp]], int]] = {
+Chooser: TypeAlias = "Callable[[MaskWalk, NDArray[np.intp]], int]"
+
+CHOOSERS: dict[str, Chooser] = {
     "token": _any_token,
     "outcome": _any_outcome,
     "highest": _highest_token,
+    "lowest": _lowest_byte,
 }

@@ -14,7 +14,16 @@ from .decoders import DECODERS, all_complaints
 from .libjpeg_reasons import T81, reason_of
 from .structure import SOS, read_structure
 
-__all__ = ["ALWAYS_WRONG", "KINDS", "Mutant", "MutantReport", "make_mutant", "try_mutants"]
+__all__ = [
+    "ALWAYS_WRONG",
+    "KINDS",
+    "Mutant",
+    "MutantReport",
+    "flip_bit",
+    "make_mutant",
+    "replace_byte",
+    "try_mutants",
+]
 
 _EOI = b"\xff\xd9"
 _BATCH = 200  # files between two reports
@@ -22,7 +31,7 @@ _BATCH = 200  # files between two reports
 
 @dataclass(frozen=True)
 class Mutant:
-    """A file with one fault in its entropy-coded data."""
+    """A file with one fault."""
 
     source: str
     kind: str
@@ -40,17 +49,22 @@ class MutantReport:
     n: Counter[str] = field(default_factory=Counter)
     flagged: Counter[tuple[str, str]] = field(default_factory=Counter)  # (kind, reader)
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)  # (kind, our code)
-    # Ours were silent where one of ALWAYS_WRONG was done, or where djpeg named a reason of T.81.
+    # Ours were silent where a fault was done that no valid file can come of, or where a decoder
+    # named a reason of the standard.
     problems: list[tuple[Mutant, str]] = field(default_factory=list)
+    # Valid in our check, while a decoder of H.264 complains: for a person to look at.
+    only_others: list[tuple[Mutant, str]] = field(default_factory=list)
     # djpeg had a reason of its own.
     n_own_reasons: Counter[str] = field(default_factory=Counter)
 
 
-def _flip(data: bytearray, begin: int, end: int, _: int, rng: random.Random) -> None:
+def flip_bit(data: bytearray, begin: int, end: int, _: int, rng: random.Random) -> None:
+    """One bit of data[begin:end]."""
     data[rng.randrange(begin, end)] ^= 1 << rng.randrange(8)
 
 
-def _replace(data: bytearray, begin: int, end: int, _: int, rng: random.Random) -> None:
+def replace_byte(data: bytearray, begin: int, end: int, _: int, rng: random.Random) -> None:
+    """One byte of data[begin:end], by another."""
     data[rng.randrange(begin, end)] ^= rng.randrange(1, 256)
 
 
@@ -79,8 +93,8 @@ def _padding_bit(
 
 _Change = Callable[[bytearray, int, int, int, random.Random], None]
 KINDS: dict[str, _Change] = {
-    "a bit flipped in the scan": _flip,
-    "a byte replaced in the scan": _replace,
+    "a bit flipped in the scan": flip_bit,
+    "a byte replaced in the scan": replace_byte,
     "a byte deleted from the scan": _delete,
     "cut inside the scan, then EOI": _cut,
     "a spare byte before EOI": _spare_byte,

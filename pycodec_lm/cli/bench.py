@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import tempfile
 from pathlib import Path
 
 from .._files import write_file
-from ..bench.measure import Report
 from ..errors import UsageError
 from ._common import Progress, let_threads_sleep, print_json, printable, progress
+from .bench_avc import judge_streams, try_streams, walk_avc
+from .bench_report import bench_command, show
 
 __all__ = ["add_parser"]
 
@@ -33,8 +33,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     walks.add_argument("--seed", type=int, default=0, help="of the first walk (0)")
     walks.add_argument(
         "--of",
-        choices=["sequential", "multi-scan", "progressive"],
-        help="what files (sequential and progressive ones in turns)",
+        choices=["sequential", "multi-scan", "progressive", "avc"],
+        help="what files (sequential and progressive JPEG files in turns); avc: H.264 streams",
     )
     walks.add_argument("--keep", metavar="FOLDER", help="where files that go wrong are left")
     walks.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
@@ -107,13 +107,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     decoders.set_defaults(func=_decoders)
 
     corpora = kinds.add_parser("corpora", help="verdicts on real files, beside what decoders say")
-    corpora.add_argument("table", help="jpeg.tsv, with the folder of its files beside it")
-    corpora.add_argument("-n", type=int, default=30, metavar="N", help="refused files shown (30)")
+    corpora.add_argument(
+        "table", help="jpeg.tsv or h264.tsv, with the folder of its files beside it"
+    )
+    corpora.add_argument(
+        "-n", type=int, default=30, metavar="N", help="refused JPEG files shown (30)"
+    )
     corpora.add_argument("--seed", type=int, default=0, help="of the choice (0)")
     corpora.set_defaults(func=_corpora)
 
     mutants = kinds.add_parser("mutants", help="one fault in a valid file: who notices")
-    mutants.add_argument("folder", help="a folder of valid JPEG files")
+    mutants.add_argument("folder", help="a folder of valid JPEG files, or of .264 streams")
     mutants.add_argument("--seed", type=int, default=0, help="of the faults (0)")
     mutants.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
     mutants.set_defaults(func=_mutants)
@@ -127,26 +131,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         )
 
 
-def _show(report: Report, args: argparse.Namespace) -> None:
-    if args.output:
-        write_file(args.output, report.to_markdown().encode())
-    if args.json:
-        print_json(report.to_json())
-    else:
-        print(report.to_markdown(), end="")
-
-
-def _command(*words: object) -> str:
-    """The command that repeats a measurement, without the folders of this machine."""
-    return shlex.join(["pycodec-lm", "bench", *map(str, words)])
-
-
-def _files_of(folder: str) -> list[Path]:
+def _files_of(folder: str, suffixes: tuple[str, ...] = (".jpg", ".jpeg")) -> list[Path]:
     if not Path(folder).is_dir():
         raise UsageError(f"{folder} is not a folder")
-    paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))
+    paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in suffixes)
     if not paths:
-        raise UsageError(f"{folder} has no file named .jpg")
+        raise UsageError(f"{folder} has no file named {suffixes[0]}")
     return paths
 
 
@@ -166,6 +156,8 @@ def _walks(args: argparse.Namespace) -> int:
 
     if args.walks < 1 or args.threads < 1:
         raise UsageError("--walks and --threads must be at least 1")
+    if args.of == "avc":
+        return walk_avc(args)
     _need_decoders()
     result = WalkReport()
     with tempfile.TemporaryDirectory() as temporary:
@@ -181,7 +173,7 @@ def _walks(args: argparse.Namespace) -> int:
                 bar.update(n_now - n_before, f"{len(result.problems)} problems")
                 n_before = n_now
     words = ["-n", args.walks, "--seed", args.seed, *(["--of", args.of] if args.of else [])]
-    _show(walk_report(result, _command("walks", *words)), args)
+    show(walk_report(result, bench_command("walks", *words)), args)
     rare = result.coverage.rare(least_coverage(args.walks))
     return 1 if result.problems or rare or result.coverage.unexpected() else 0
 
@@ -196,8 +188,8 @@ def _check(args: argparse.Namespace) -> int:
     bar: Progress[int]
     with progress(args.rounds, "checking", quiet=args.quiet or args.json) as bar:
         measured = measure_check(paths, args.rounds, bar.update)
-    command = _command("check", Path(args.folder).resolve().name, "--rounds", args.rounds)
-    _show(check_report(measured, command), args)
+    command = bench_command("check", Path(args.folder).resolve().name, "--rounds", args.rounds)
+    show(check_report(measured, command), args)
     return 0
 
 
@@ -222,7 +214,7 @@ def _mask(args: argparse.Namespace) -> int:
     words = ["mask", Path(args.folder).resolve().name, "--vocab-sizes", *args.vocab_sizes]
     words += ["--forms", *args.forms, "--warm-up", args.warm_up]
     words += ["--files", args.files, "--rows", args.rows]
-    _show(mask_report(results, _command(*words)), args)
+    show(mask_report(results, bench_command(*words)), args)
     return 0
 
 
@@ -273,7 +265,7 @@ def _survival(args: argparse.Namespace) -> int:
     words += ["--top-p", args.top_p, "--seed", args.seed]
     if args.checkpoint:
         words += ["--checkpoint", *(Path(name).resolve().name for name in args.checkpoint)]
-    _show(survival_report(rows, _command(*words)), args)
+    show(survival_report(rows, bench_command(*words)), args)
     return 0 if all(row.n_clean == row.n for row in rows if row.mask) else 1
 
 
@@ -308,6 +300,7 @@ def _decoders(args: argparse.Namespace) -> int:
 
 
 def _corpora(args: argparse.Namespace) -> int:
+    from ..bench.avc_corpora import is_h264_table
     from ..bench.corpora import (
         CorporaResult,
         choose_rejections,
@@ -320,12 +313,14 @@ def _corpora(args: argparse.Namespace) -> int:
     if args.n < 0:
         raise UsageError("-n must not be negative")
     table = Path(args.table)
+    if is_h264_table(table):
+        return judge_streams(table, args)
     result = CorporaResult(arguments=read_arguments())
     rows = progress(read_table(table), "checking", quiet=args.quiet or args.json)
     result.files = [judge(table.parent, row) for row in rows]
     result.rejections = choose_rejections(result.files, args.n, args.seed)
-    command = _command("corpora", table.name, "-n", args.n, "--seed", args.seed)
-    _show(corpora_report(result, command), args)
+    command = bench_command("corpora", table.name, "-n", args.n, "--seed", args.seed)
+    show(corpora_report(result, command), args)
     return 1 if result.not_argued() else 0
 
 
@@ -335,8 +330,10 @@ def _mutants(args: argparse.Namespace) -> int:
 
     if args.threads < 1:
         raise UsageError("--threads must be at least 1")
+    paths = _files_of(args.folder, (".jpg", ".jpeg", ".264"))
+    if paths[0].suffix == ".264":
+        return try_streams(paths, args)
     _need_decoders()
-    paths = _files_of(args.folder)
     result = MutantReport()
     bar: Progress[int]
     with (
@@ -348,6 +345,6 @@ def _mutants(args: argparse.Namespace) -> int:
             n_now = result.n.total()
             bar.update(n_now - n_before, f"{len(result.problems)} problems")
             n_before = n_now
-    command = _command("mutants", Path(args.folder).resolve().name, "--seed", args.seed)
-    _show(mutant_report(result, len(paths), command), args)
+    command = bench_command("mutants", Path(args.folder).resolve().name, "--seed", args.seed)
+    show(mutant_report(result, len(paths), command), args)
     return 1 if result.problems else 0

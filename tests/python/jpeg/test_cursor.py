@@ -4,14 +4,13 @@ import itertools
 import random
 
 import pytest
+from cursor_walks import members, walk
 
 from pycodec_lm import _core
 from pycodec_lm.bench.field_walk import write_random_file
 from pycodec_lm.bench.structure import read_structure
 from pycodec_lm.grammar import JpegGrammar
 from pycodec_lm.jpeg_tables import standard_huffman_tables
-
-from .walking import members, walk
 
 # A DC table without category 0 (endings must step up and down), an AC table without EOB (blocks
 # must be filled), and one whose codes are nearly all 1-bits (endings need stuffing).

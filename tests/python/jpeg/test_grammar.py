@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cursor_walks import walk
 from PIL import Image
 
 from pycodec_lm import UsageError, _core
@@ -16,8 +17,6 @@ from pycodec_lm.jpeg_tables import (
     table_stream,
     zigzag_order,
 )
-
-from .walking import walk
 
 
 def _picture(size: tuple[int, int] = (64, 48)) -> Image.Image:

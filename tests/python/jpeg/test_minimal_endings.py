@@ -5,13 +5,12 @@ import itertools
 import random
 
 import pytest
+from cursor_walks import members, walk
 
 from pycodec_lm import _core
 from pycodec_lm.bench.field_tables import AC, DC, random_huffman_table
 from pycodec_lm.errors import UsageError
 from pycodec_lm.grammar import JpegGrammar
-
-from .walking import members, walk
 
 _EOI = b"\xff\xd9"
 _MAX_BYTES = 5  # of an ending that is searched for shorter ones

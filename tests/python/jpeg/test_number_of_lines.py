@@ -5,12 +5,11 @@ import random
 
 import numpy as np
 import pytest
+from cursor_walks import members
 from PIL import Image
 
 import pycodec_lm as pcl
 from pycodec_lm import _core
-
-from .walking import members
 
 _CASES = [
     (20, 24, {}),

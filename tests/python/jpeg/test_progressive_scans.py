@@ -7,13 +7,13 @@ import random
 from dataclasses import dataclass
 
 import pytest
+from cursor_walks import members
 
 from pycodec_lm import _core
 from pycodec_lm.bench.field_tables import AC, DC, TableDesign, with_random_code
 from pycodec_lm.grammar import JpegGrammar
 
 from .scan_model import BandModel, DcModel, ScanModel, canonical_codes
-from .walking import members
 
 STANDARD = JpegGrammar(portable=False)
 _RICH = TableDesign(AC, (0, 1, 2, *[0] * 13), bytes((0x00, 0x01, 0xF0)))

@@ -1,9 +1,12 @@
-"""Walks over the cursor without any mask engine, for the tests of its contract."""
+"""Walks over cursors without any mask engine, for the tests of their contract."""
 
 import random
 from collections.abc import Iterator
+from typing import TypeVar
 
 from pycodec_lm import _core
+
+Cursor = TypeVar("Cursor", _core.JpegCursor, _core.AvcCursor)
 
 
 def members(bits: bytes) -> list[int]:
@@ -14,16 +17,26 @@ def members(bits: bytes) -> list[int]:
 def walk(
     grammar: _core.JpegGrammar, seed: int, budget_bytes: int
 ) -> Iterator[tuple[_core.JpegCursor, bytes]]:
-    """Yields (cursor, bytes so far) at every byte of a random file of at most `budget_bytes`."""
+    """`walk_from` the beginning of a JPEG file."""
+    return walk_from(_core.JpegCursor(grammar), seed, budget_bytes)
+
+
+def walk_from(
+    cursor: Cursor, seed: int, budget_bytes: int, n_tries: int = 6
+) -> Iterator[tuple[Cursor, bytes]]:
+    """Yields (cursor, bytes so far) at every byte of a random file of at most `budget_bytes`.
+
+    Of `n_tries` legal bytes that one is taken which leaves room for an ending; where none does, the
+    first byte of the shortest ending. A stream that may go on ends where it can.
+    """
     rng = random.Random(seed)
-    cursor = _core.JpegCursor(grammar)
     written = bytearray()
     while not cursor.is_complete():
         yield cursor, bytes(written)
         left = budget_bytes - len(written)
         candidates = members(cursor.allowed())
         rng.shuffle(candidates)
-        for byte in candidates[:6]:
+        for byte in candidates[:n_tries]:
             ahead = cursor.copy()
             assert ahead.push(bytes([byte]))
             if ahead.bytes_to_complete() <= left - 1:
