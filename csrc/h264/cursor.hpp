@@ -421,6 +421,7 @@ private:
     int wanted_row() const;
     bool ending_bit() const;
     uint8_t ending_byte() const;
+    void accept_ending(uint8_t byte);
 
     const Sps& sps() const { return *context_->sps; }
     const Pps& pps() const { return *context_->pps; }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <stdexcept>
 
 #include "h264/cursor.hpp"
 #include "h264/residual_tables.hpp"
@@ -46,6 +47,9 @@ std::optional<int64_t> AvcCursor::wanted_value() const {
             return wanted_nal_header().nal_ref_idc;
         case Element::kNalUnitType:
             return wanted_nal_header().nal_unit_type;
+        case Element::kSeqParameterSetId:
+            if (p.nal_unit_type != nal::kPps) return std::nullopt;
+            return context_->sets->first_sps_id();
         case Element::kDeltaScale:
             return p.number > 128 ? 256 - p.number : -p.number;  // nextScale 0: no more of them
         case Element::kPayloadType:
@@ -212,9 +216,14 @@ void AvcCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
     AvcCursor cursor = *this;
     for (uint64_t n = 0; n < limit && !cursor.is_complete(); ++n) {
         const uint8_t byte = cursor.ending_byte();
-        cursor.accept(byte);
+        cursor.accept_ending(byte);
         out.push_back(byte);
     }
+}
+
+/// A byte of the ending, which is never refused: this would be a defect.
+void AvcCursor::accept_ending(uint8_t byte) {
+    if (!accept(byte)) throw std::logic_error("the ending is refused " + describe());
 }
 
 uint64_t AvcCursor::bytes_to_complete() const {
@@ -228,7 +237,7 @@ uint64_t AvcCursor::bytes_to_complete() const {
         const bool is_between = p.at == Element::kStartCode && p.phase == Phase::kAfter;
         if (is_between && p.n_zeros == 0 && p.n_pictures < behind.size())
             return p.offset - start + behind[p.n_pictures];
-        cursor.accept(cursor.ending_byte());
+        cursor.accept_ending(cursor.ending_byte());
         if (p.n_slices != slice) {
             slice = p.n_slices;
             first_flat_mb = p.next_mb;

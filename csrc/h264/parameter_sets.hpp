@@ -84,6 +84,12 @@ struct ParameterSets {
     bool has_sps() const {
         return std::any_of(sps.begin(), sps.end(), [](const auto& set) { return set != nullptr; });
     }
+    /// The lowest seq_parameter_set_id there is; 0 where there is none.
+    uint8_t first_sps_id() const {
+        const auto first =
+            std::find_if(sps.begin(), sps.end(), [](const auto& set) { return set != nullptr; });
+        return first == sps.end() ? uint8_t{0} : static_cast<uint8_t>(first - sps.begin());
+    }
     bool has_pps() const { return !pps_ids.empty(); }
 
     void put(Pps set) {
