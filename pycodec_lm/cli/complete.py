@@ -11,7 +11,9 @@ from ..check import check
 from ._common import fail, print_json, printable, read_input
 
 if TYPE_CHECKING:
-    from .._core import _Trace
+    from collections.abc import Iterable, Iterator
+
+    from .._core import AvcCursor, JpegCursor, _Trace
 
 __all__ = ["add_parser", "run"]
 
@@ -21,8 +23,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "complete",
         help="end a truncated file so that it is valid",
-        description="Writes the bytes of a truncated JPEG and the shortest known valid ending after"
-        " them. The part of the picture that is missing comes out flat.",
+        description="Writes the bytes of a truncated JPEG or H.264 byte stream and the shortest"
+        " known valid ending after them. What is missing of a picture comes out flat, in a clip as"
+        " it was in the picture before.",
         epilog="Exit code: 0 written, 1 the file breaks before its end and nothing is written,"
         " 2 misuse.",
     )
@@ -53,9 +56,15 @@ def run(args: argparse.Namespace) -> int:
     if not verdict.valid and verdict.family != "truncated":
         hopeless = "; no ending makes it valid" if verdict.family == "corrupt" else ""
         fail(f"{printable(name)}: {verdict.message}{hopeless}", exit_code=1)
-    ending = b"" if verdict.valid else _ending(prefix, name, abbreviated, tables)
+    is_clip = verdict.format == "h264"
+    ending = b""
+    if not verdict.valid:
+        cursors = _h264_cursors() if is_clip else _jpeg_cursors(abbreviated, tables)
+        ending = _ending(prefix, name, cursors)
     whole = prefix + ending
-    n_filled, n_mcus = _count_mcus(prefix, whole, abbreviated, tables)
+    counts, said = (
+        _count_pictures(whole) if is_clip else _count_mcus(prefix, whole, abbreviated, tables)
+    )
     write_file(output, whole)
 
     if args.json:
@@ -65,8 +74,7 @@ def run(args: argparse.Namespace) -> int:
                 "was_complete": verdict.valid,
                 "n_bytes_kept": len(prefix),
                 "n_bytes_added": len(ending),
-                "n_mcus": n_mcus,
-                "n_mcus_filled": n_filled,
+                **counts,
                 "notes": list(verdict.notes),
             }
         )
@@ -75,22 +83,33 @@ def run(args: argparse.Namespace) -> int:
         print(f"{printable(str(output))}: {len(prefix):,} bytes, already complete{notes}")
     else:
         print(
-            f"{printable(str(output))}: {len(prefix):,} bytes kept, {len(ending):,} added;"
-            f" {n_filled:,} of {n_mcus:,} MCUs filled in"
+            f"{printable(str(output))}: {len(prefix):,} bytes kept, {len(ending):,} added; {said}"
         )
     return 0
 
 
-def _ending(prefix: bytes, name: str, abbreviated: bool, tables: bytes | None) -> bytes:
+def _jpeg_cursors(abbreviated: bool, tables: bytes | None) -> Iterator[JpegCursor]:
+    """With an ending that no decoder complains of, where there is one; then any."""
     from .._core import JpegCursor
     from ..grammar import JpegGrammar
 
-    # An ending that no decoder complains of, where the prefix leaves room for one; `check` has said
-    # that the standard has one in any case.
     for portable in (True, False):
-        cursor = JpegCursor(JpegGrammar(portable=portable, abbreviated=abbreviated, tables=tables))
-        if cursor.push(prefix):
-            break
+        yield JpegCursor(JpegGrammar(portable=portable, abbreviated=abbreviated, tables=tables))
+
+
+def _h264_cursors() -> Iterator[AvcCursor]:
+    from .._core import AvcCursor
+    from ..avc_grammar import AvcGrammar
+
+    for portable in (True, False):
+        yield AvcCursor(AvcGrammar(portable=portable))
+
+
+def _ending(prefix: bytes, name: str, cursors: Iterable[JpegCursor | AvcCursor]) -> bytes:
+    """The ending of the first of the cursors that takes the prefix."""
+    cursor = next((cursor for cursor in cursors if cursor.push(prefix)), None)
+    if cursor is None:
+        fail(f"{printable(name)} is a container: complete takes the byte stream in it", exit_code=1)
     n_bytes = cursor.bytes_to_complete()
     if len(prefix) + n_bytes > MAX_FILE_BYTES:
         fail(
@@ -101,9 +120,16 @@ def _ending(prefix: bytes, name: str, abbreviated: bool, tables: bytes | None) -
     return cursor.complete(n_bytes)
 
 
+def _count_pictures(whole: bytes) -> tuple[dict[str, int], str]:
+    from .._core import check_h264
+
+    _, n_pictures = check_h264(whole)
+    return {"n_pictures": n_pictures}, f"{n_pictures:,} pictures in all"
+
+
 def _count_mcus(
     prefix: bytes, whole: bytes, abbreviated: bool, tables: bytes | None
-) -> tuple[int, int]:
+) -> tuple[dict[str, int], str]:
     """How many MCUs of the whole file are not whole in the prefix, and how many there are."""
     from .._core import trace_jpeg
 
@@ -120,4 +146,6 @@ def _count_mcus(
     if begun["frame"] is None or n_coded < len(begun["frame"]["components"]):
         scans = trace(whole)["scans"]
     n_mcus = sum(scan["n_mcus"] for scan in scans)
-    return n_mcus - n_read, n_mcus
+    n_filled = n_mcus - n_read
+    counts = {"n_mcus": n_mcus, "n_mcus_filled": n_filled}
+    return counts, f"{n_filled:,} of {n_mcus:,} MCUs filled in"

@@ -6,10 +6,12 @@ import random
 from pathlib import Path
 
 import pytest
+from clip_files import pan
 from PIL import Image
 
 import pycodec_lm as pcl
 from pycodec_lm.cli.main import main
+from pycodec_lm.codecs.avc import AvcSettings, decode, encode, to_mp4
 
 from .samples import FILES, by_hand, jpeg
 
@@ -41,6 +43,29 @@ def test_any_cut_becomes_a_file_that_decoders_read(
         assert 0 <= report["n_mcus_filled"] <= report["n_mcus"]
         with Image.open(io.BytesIO(whole)) as image:
             image.load()
+
+
+def test_clip_cut_anywhere_has_its_frames(prefix: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = AvcSettings(width=48, height=32, frames=3)
+    stream = encode(pan(3, 48, 32), settings)
+    n_pictures = 1
+    for n in range(9, len(stream), 7):
+        prefix.write_bytes(stream[:n])
+        whole = complete(prefix, "--json")
+        report = json.loads(capsys.readouterr().out)
+        assert whole[:n] == stream[:n]
+        assert pcl.check(whole).valid
+        assert len(decode(whole)) == report["n_pictures"] >= n_pictures
+        n_pictures = report["n_pictures"]
+    assert n_pictures == 3
+
+
+def test_container_is_not_completed(prefix: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = encode(pan(3, 48, 32), AvcSettings(48, 32, frames=3))
+    to_mp4(stream[:-4], prefix, 3)
+    assert main(["complete", str(prefix), "-o", str(prefix.with_name("whole.264"))]) == 1
+    assert "is a container" in capsys.readouterr().err
+    assert not prefix.with_name("whole.264").exists()
 
 
 def test_missing_mcus_are_counted(prefix: Path, capsys: pytest.CaptureFixture[str]) -> None:
