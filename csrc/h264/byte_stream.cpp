@@ -1,4 +1,5 @@
 // Annex B and 7.3.1: start codes, emulation prevention, and where a NAL unit ends.
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -107,17 +108,18 @@ bool AvcCursor::take_payload_byte(uint8_t byte) {
     if (p.at < Element::kMbSkipRun) context_before = context_;
     if (p.nal_unit_type == nal::kSps && p.at >= Element::kProfileIdc)
         context_.edit().draft.sps.rbsp.push_back(byte);
-    std::optional<AvcCursor> at_end;
+    std::unique_ptr<const AvcCursor> at_end;  // seldom there
     for (int n_left = 8; n_left > 0;) {
         const unsigned rest = byte & ((1u << n_left) - 1);
         // 1 and zeros to the end of the byte may be rbsp_trailing_bits().
-        if (p.may_end && rest == 1u << (n_left - 1)) at_end = *this;
+        if (p.may_end && rest == 1u << (n_left - 1))
+            at_end = std::make_unique<const AvcCursor>(*this);
         p.may_end = false;
         const int n_taken = take_bits(rest, n_left);
         n_left -= n_taken;
         if (n_taken > 0) continue;
         if (at_end) {  // only the end is left
-            *this = std::move(*at_end);
+            *this = *at_end;
             end_nal_unit();
             return true;
         }

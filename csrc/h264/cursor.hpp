@@ -366,7 +366,7 @@ private:
     bool serves_intra(const MbEdge* edge) const;
     // mb_prediction.cpp
     uint8_t predicted_intra_mode() const;
-    bool is_legal_intra_mode(uint8_t mode) const;
+    uint32_t legal_intra_modes() const;
     bool is_legal_intra16x16_mode(uint32_t mode) const;
     bool is_legal_intra_chroma_mode(uint32_t mode) const;
     struct MotionNeighbour {

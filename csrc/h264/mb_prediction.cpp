@@ -10,23 +10,13 @@ int16_t median(int16_t a, int16_t b, int16_t c) {
     return std::max(std::min(a, b), std::min(std::max(a, b), c));
 }
 
-/// Which samples an Intra_4x4 mode needs, 8.3.1.2: left, top, and the corner.
-struct Needs {
-    bool left;
-    bool top;
-    bool corner;
-};
-constexpr Needs kIntra4x4Needs[] = {
-    {false, true, false},   // Vertical
-    {true, false, false},   // Horizontal
-    {false, false, false},  // DC
-    {false, true, false},   // Diagonal_Down_Left
-    {true, true, true},     // Diagonal_Down_Right
-    {true, true, true},     // Vertical_Right
-    {true, true, true},     // Horizontal_Down
-    {false, true, false},   // Vertical_Left
-    {true, false, false},   // Horizontal_Up
-};
+// Intra_4x4 modes by the samples they need, a bit a mode, 8.3.1.2: DC none; Horizontal and
+// Horizontal_Up those to the left; Vertical, Diagonal_Down_Left and Vertical_Left those above;
+// Diagonal_Down_Right, Vertical_Right and Horizontal_Down both and the corner.
+constexpr uint32_t kNeedNone = 1u << 2;
+constexpr uint32_t kNeedLeft = 1u << 1 | 1u << 8;
+constexpr uint32_t kNeedTop = 1u << 0 | 1u << 3 | 1u << 7;
+constexpr uint32_t kNeedAll = 1u << 4 | 1u << 5 | 1u << 6;
 
 }  // namespace
 
@@ -55,15 +45,18 @@ uint8_t AvcCursor::predicted_intra_mode() const {
     return std::min(left, top);
 }
 
-bool AvcCursor::is_legal_intra_mode(uint8_t mode) const {
+/// The modes that the block may have, a bit each.
+uint32_t AvcCursor::legal_intra_modes() const {
     const int column = column_of(position_.mb.part);
     const int row = row_of(position_.mb.part);
-    const Needs& needs = kIntra4x4Needs[mode];
-    if (needs.left && column == 0 && !serves_intra(left_edge())) return false;
-    if (needs.top && row == 0 && !serves_intra(top_edge())) return false;
-    if (!needs.corner || (column > 0 && row > 0)) return true;
-    if (column > 0) return serves_intra(top_edge());
-    return serves_intra(row > 0 ? left_edge() : top_left_edge());
+    const bool has_left = column > 0 || serves_intra(left_edge());
+    const bool has_top = row > 0 || serves_intra(top_edge());
+    uint32_t modes = kNeedNone;
+    if (has_left) modes |= kNeedLeft;
+    if (has_top) modes |= kNeedTop;
+    if (!has_left || !has_top) return modes;
+    const bool has_corner = column > 0 || row > 0 || serves_intra(top_left_edge());
+    return has_corner ? modes | kNeedAll : modes;
 }
 
 /// Table 8-4: 0 vertical, 1 horizontal, 2 DC, 3 plane.

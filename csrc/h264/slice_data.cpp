@@ -98,24 +98,15 @@ ValueSet AvcCursor::legal_macroblock_field() const {
         case Element::kPcmSampleChroma:
             return {sps().is_before_high() ? 1u : 0u, 255};
         case Element::kPrevIntra4x4PredModeFlag: {
-            const uint8_t predicted = predicted_intra_mode();
-            ValueSet flags;
-            for (uint8_t mode = 0; mode < 9; ++mode) {
-                if (mode == predicted || !is_legal_intra_mode(mode)) continue;
-                flags.add(0);
-                break;
-            }
-            if (is_legal_intra_mode(predicted)) flags.add(1);
-            return flags;
+            const uint32_t modes = legal_intra_modes();
+            const uint32_t predicted = 1u << predicted_intra_mode();
+            return {(modes & ~predicted) != 0 ? 0u : 1u, (modes & predicted) != 0 ? 1u : 0u};
         }
         case Element::kRemIntra4x4PredMode: {
-            const uint8_t predicted = predicted_intra_mode();
-            uint64_t values = 0;
-            for (uint8_t mode = 0; mode < 9; ++mode) {
-                if (mode == predicted || !is_legal_intra_mode(mode)) continue;
-                values |= uint64_t{1} << (mode < predicted ? mode : mode - 1);
-            }
-            return ValueSet::of_bits(values);
+            // The predicted mode is left out.
+            const uint32_t modes = legal_intra_modes();
+            const uint32_t below = (1u << predicted_intra_mode()) - 1;
+            return ValueSet::of_bits((modes & below) | ((modes >> 1) & ~below));
         }
         case Element::kIntraChromaPredMode: {
             ValueSet modes;
