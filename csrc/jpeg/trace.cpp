@@ -270,7 +270,9 @@ private:
             is_interval_due_ = !whole_.is_restart_due();
             marker_byte_ = static_cast<int64_t>(at_) - 2;
         }
-        scan.is_whole = !whole_.in_scan();
+        // Without a height its last bits may have been read as more of it: the data end, or break,
+        // before the DNL segment says where the scan ended.
+        scan.is_whole = !whole_.in_scan() && !whole_.header().frame.is_open();
     }
 
     const uint8_t* data_;

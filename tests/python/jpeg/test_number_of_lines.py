@@ -111,3 +111,20 @@ def test_like_keeps_the_late_height() -> None:
     assert len(ending) == cursor.bytes_to_complete()
     assert _core.check_jpeg(ending)[0]
     assert cursor.push(data) and cursor.is_complete()
+
+
+def test_bits_of_a_whole_scan_add_up_wherever_the_file_stops(
+    late: tuple[bytes, bytes, int],
+) -> None:
+    _, data, at = late
+    n_whole = 0
+    for n in range(at - 3, at + 8):
+        for end in (b"", b"\0", b"\xff", b"\xdc"):
+            for scan in _core.trace_jpeg(data[:n] + end)["scans"]:
+                n_bits = sum(sum(component[5]) for component in scan["components"])
+                n_bits += scan["n_padding_bits"]
+                n_bits += 8 * (scan["n_stuffed_bytes"] + scan["n_marker_bytes"])
+                n_whole += scan["is_whole"]
+                if scan["is_whole"]:
+                    assert n_bits == 8 * (scan["end_byte"] - scan["first_byte"])
+    assert n_whole > 0
