@@ -13,42 +13,74 @@ if TYPE_CHECKING:
 
 __all__ = ["AvcGrammar"]
 
+# level_idc by name, Table A-1; that of 1b is the one it has in High.
+_LEVELS = {
+    "1": 10, "1b": 9, "1.1": 11, "1.2": 12, "1.3": 13, "2": 20, "2.1": 21, "2.2": 22, "3": 30,
+    "3.1": 31, "3.2": 32, "4": 40, "4.1": 41, "4.2": 42, "5": 50, "5.1": 51, "5.2": 52, "6": 60,
+    "6.1": 61, "6.2": 62,
+}  # fmt: skip
+
 
 class AvcGrammar(_core.AvcGrammar):
     """A set of H.264 byte streams (ITU-T H.264 Annex B): I and P slices, CAVLC, no fields.
 
-    `AvcGrammar()` is every stream in scope; `like()` and `avc_lm()` pin the parameter sets, and in
-    slice headers all but what counts pictures.
+    `AvcGrammar()` is every stream in scope; each keyword narrows it. `like()` and `avc_lm()` pin
+    the parameter sets, and in slice headers all but what counts pictures.
 
     Args:
         portable: leave out what is legal but makes some decoder complain (docs/design.md).
-        frames: the stream has so many; by default any number.
+        width, height: of the pictures as they are shown, in pixels, even; coded in as few
+            macroblocks as have so many, the rest cropped.
+        frames: the stream has so many; by default any number. Unless `portable` is False, they are
+            shown in the order in which they are coded.
+        profile: "baseline" (the constrained one), "main" or "high", of which the engine has I and P
+            slices with CAVLC and without the 8x8 transform.
         slices: "picture" for one slice a picture, "macroblock" for one slice a macroblock, "any".
+        qp: the luma quantizer of every slice and macroblock, 0 to 51.
+        level: "1", "1b", "1.1" to "6.2", or level_idc, which is ten times that (9 for 1b).
 
     Raises:
-        UsageError: a keyword is out of its range.
+        UsageError: a keyword is out of its range or contradicts another.
 
-    >>> AvcGrammar(frames=4, slices="picture")
-    AvcGrammar(frames=4, slices='picture')
+    >>> AvcGrammar(width=64, height=48, frames=4, qp=30)
+    AvcGrammar(width=64, height=48, frames=4, qp=30)
     """
 
     def __init__(
         self,
         *,
         portable: bool = True,
+        width: int | None = None,
+        height: int | None = None,
         frames: int | None = None,
+        profile: str | None = None,
         slices: str | None = None,
+        qp: int | None = None,
+        level: str | float | None = None,
         _like: Buffer | None = None,
     ) -> None:
         given: dict[str, Any] = {
             "portable": None if portable else False,
+            "width": width,
+            "height": height,
             "frames": frames,
+            "profile": profile,
             "slices": slices,
+            "qp": qp,
+            "level": level,
             "_like": None if _like is None else bytes(_like),
         }
         self._given = {name: value for name, value in given.items() if value is not None}
         super().__init__(
-            portable=portable, frames=frames, slices=slices, like=self._given.get("_like")
+            portable=portable,
+            width=width,
+            height=height,
+            frames=frames,
+            profile=profile,
+            slices=slices,
+            qp=qp,
+            level_idc=None if level is None else _level_idc(level),
+            like=self._given.get("_like"),
         )
 
     @classmethod
@@ -64,7 +96,8 @@ class AvcGrammar(_core.AvcGrammar):
             frames: another number of frames than the clip has.
 
         Raises:
-            UsageError: the clip is not valid or not of this form; the message says where.
+            UsageError: the clip is not valid or not of this form, and the message says where; or
+                no stream with such parameter sets and slices has so many frames.
         """
         return cls(_like=clip, frames=frames)
 
@@ -145,3 +178,12 @@ class AvcGrammar(_core.AvcGrammar):
 
     def __reduce__(self) -> tuple[Any, tuple[bytes]]:
         return AvcGrammar.deserialize, (self.serialize(),)
+
+
+def _level_idc(level: str | float) -> int:
+    if level in _LEVELS.values():
+        return int(level)
+    try:
+        return _LEVELS[str(level).removesuffix(".0")]
+    except KeyError:
+        raise UsageError(f"level {level!r} is not one of {', '.join(_LEVELS)}") from None

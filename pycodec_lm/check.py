@@ -12,7 +12,7 @@ from .errors import CodecLMError, UsageError
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
-__all__ = ["Verdict", "check"]
+__all__ = ["CONTAINERS", "Verdict", "check", "format_name", "h264_stream", "may_be_h264"]
 
 # Beginnings by which a file that is not a JPEG can be called by its name.
 # (format, offset, bytes there)
@@ -32,9 +32,8 @@ _SIGNATURES = (
     ("PDF", 0, b"%PDF"),
 )
 
-
 # Whose H.264 stream is checked.
-_CONTAINERS = ("MP4", "Matroska")
+CONTAINERS = ("MP4", "Matroska")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,8 @@ def check(
     if tables is not None and not abbreviated:
         raise UsageError("tables are for abbreviated streams: give abbreviated=True too")
     data = _data_of(source)
-    name = _format_name(bytes(data[:32]))
-    if name in _CONTAINERS:
+    name = format_name(data)
+    if name in CONTAINERS:
         return _check_container(name, data)
     if name == "H.264":
         return _check_h264(data)
@@ -140,12 +139,27 @@ def check(
     )
 
 
-def _check_container(name: str, data: memoryview) -> Verdict:
-    """The verdict on the H.264 stream that a container's packets make."""
+def may_be_h264(data: Buffer) -> bool:
+    """It begins as an H.264 byte stream does, or is a container that may hold one."""
+    return format_name(data) in ("H.264", *CONTAINERS)
+
+
+def h264_stream(data: Buffer) -> bytes:
+    """The H.264 byte stream that `check` reads: the data, or what a container's packets make.
+
+    Raises:
+        CodecLMError: it is a container without such a stream.
+    """
+    if format_name(data) not in CONTAINERS:
+        return bytes(data)
     from .codecs.avc import annex_b
 
+    return annex_b(bytes(data))
+
+
+def _check_container(name: str, data: memoryview) -> Verdict:
     try:
-        stream = annex_b(bytes(data))
+        stream = h264_stream(data)
     except CodecLMError as error:
         message = f"this is {name}, without an H.264 stream that can be taken out: {error} (byte 0)"
         return Verdict(False, _key(name), "unsupported", "format", "", "", 0, 0, message)
@@ -188,8 +202,9 @@ def _data_of(source: str | os.PathLike[str] | Buffer) -> memoryview:
     return view.cast("B") if view.nbytes else memoryview(b"")
 
 
-def _format_name(head: bytes) -> str:
+def format_name(data: Buffer) -> str:
     """Names the format by its first bytes; '' where they say nothing."""
+    head = bytes(memoryview(data)[:32])
     for name, offset, signature in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return name

@@ -11,7 +11,7 @@
 #include "bindings/buffers.hpp"
 #include "grammar/matcher_of.hpp"
 #include "grammar/usage_error.hpp"
-#include "h264/cursor.hpp"
+#include "h264/token_walk.hpp"
 #include "jpeg/cursor.hpp"
 
 namespace py = pybind11;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "bindings/bind_trace.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/buffers.hpp"
 #include "jpeg/trace.hpp"
@@ -17,11 +18,6 @@ namespace {
 
 using jpeg::FieldRow;
 using jpeg::IntervalRow;
-
-template <class T>
-py::array_t<T> to_array(const std::vector<T>& values) {
-    return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
-}
 
 py::dict to_dict(const jpeg::Frame& frame) {
     py::list components;
@@ -104,7 +100,7 @@ void register_rows() {
 
 void bind_trace(py::module_& m) {
     py::list elements;
-    for (int i = 0; i <= static_cast<int>(Element::kEnd); ++i) {
+    for (int i = 0; i <= static_cast<int>(Element::kRunBefore); ++i) {
         const ElementInfo& element = info(static_cast<Element>(i));
         elements.append(py::make_tuple(element.name, element.clause));
     }

@@ -18,7 +18,10 @@ std::shared_ptr<const jpeg::JpegGrammar> standard_grammar(
 void bind_status(pybind11::module_& m);
 void bind_jpeg(pybind11::module_& m);
 void bind_h264(pybind11::module_& m);
+void bind_avc_writer(pybind11::module_& m);
+void bind_avc_recode(pybind11::module_& m);
 void bind_trace(pybind11::module_& m);
+void bind_avc_trace(pybind11::module_& m);
 void bind_grammar(pybind11::module_& m);
 
 }  // namespace pycodec_lm

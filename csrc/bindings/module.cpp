@@ -8,6 +8,9 @@ PYBIND11_MODULE(_core, m) {
     pycodec_lm::bind_status(m);
     pycodec_lm::bind_jpeg(m);
     pycodec_lm::bind_h264(m);
+    pycodec_lm::bind_avc_writer(m);
+    pycodec_lm::bind_avc_recode(m);
     pycodec_lm::bind_trace(m);
+    pycodec_lm::bind_avc_trace(m);
     pycodec_lm::bind_grammar(m);
 }

@@ -54,8 +54,12 @@ public:
 
     /// n_tokens(cursor) <= limit, found by what is cheap before what is exact.
     bool fits(const Cursor& cursor, uint64_t limit) const {
-        // Not of 0 bytes: that may be asked for what is exact, and takes as long.
-        if (BoundsEndings<Cursor> && ending_bound(cursor, 1) <= limit) return true;
+        if constexpr (requires { cursor.ending_bound_here(); }) {
+            if (cursor.ending_bound_here() <= limit) return true;
+        } else if (BoundsEndings<Cursor> && ending_bound(cursor, 1) <= limit) {
+            // Not of 0 bytes: that may be asked for what is exact, and takes as long.
+            return true;
+        }
         const std::optional<StateKey> key = ending_key(cursor);
         if (const std::optional<uint64_t> known = find(key)) return *known <= limit;
         const uint64_t n_bytes = cursor.bytes_to_complete();

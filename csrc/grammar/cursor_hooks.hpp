@@ -146,7 +146,8 @@ concept SharesFarMasks =
     };
 
 /// ending_bound(n): no state within n more bytes has a longer bytes_to_complete(); UINT64_MAX where
-/// no bound is known.
+/// no bound is known. Beside it a cursor may offer ending_bound_here(), of this state, where that
+/// is cheap.
 template <class C>
 concept BoundsEndings = requires(const C& cursor, uint64_t n) {
     { cursor.ending_bound(n) } -> std::same_as<uint64_t>;
@@ -158,9 +159,10 @@ concept NamesEndings = requires(const C& cursor) {
     { cursor.ending_key() } -> std::same_as<std::optional<StateKey>>;
 };
 
-/// kAllowedIsFast: allowed() costs less than accept() of a dozen bytes or so.
+/// Tokens: a vocabulary in a form of the cursor's own. Made from a TokenTrie; its
+/// walk<kSees>(cursor, visit) does what walk_tokens() says (grammar/mask.hpp).
 template <class C>
-concept HasFastAllowed = requires { requires C::kAllowedIsFast; };
+concept HasTokens = requires { typename C::Tokens; };
 
 template <GrammarCursor C>
 uint64_t ending_bound(const C& cursor, uint64_t n_bytes) {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "grammar/bitmask.hpp"
+#include "grammar/byte_set.hpp"
 #include "grammar/cursor.hpp"
 #include "grammar/cursor_hooks.hpp"
 #include "grammar/token_trie.hpp"
@@ -83,40 +85,35 @@ void walk_trie(const TokenTrie& trie, const Walker& start, Visit&& visit) {
     );
 }
 
-/// Sets the bits of tokens below the nodes `first` to `end`, siblings, whose parent is `parent`.
-/// Where they are many, one look at allowed() says which; only those with nodes below are walked.
-template <HasFastAllowed Cursor>
-void add_tokens_by_sets(
-    const TokenTrie& trie, uint32_t first, uint32_t end, const Cursor& parent, MaskWords mask
-) {
-    constexpr size_t kMany = 16;
-    size_t n_children = 0;
-    for (uint32_t node = first; node < end && n_children < kMany; ++n_children)
-        node = trie.node(node).subtree_end;
-    ByteSet allowed;
-    const bool has_set = n_children == kMany;
-    if (has_set) allowed = parent.allowed();
-    for (uint32_t index = first; index < end; index = trie.node(index).subtree_end) {
-        const TokenTrie::Node& node = trie.node(index);
-        if (has_set && !allowed.contains(node.byte)) continue;
-        const bool is_leaf = index + 1 == node.subtree_end;
-        if (!has_set || !is_leaf) {
-            Cursor cursor = parent;
-            if (!cursor.accept(node.byte)) continue;
-            add_tokens_by_sets(trie, index + 1, node.subtree_end, cursor, mask);
-        }
-        for (const TokenId token : trie.tokens_at(index)) set_bit(mask, token);
+/// The vocabulary as masks of a cursor want it.
+template <class Cursor>
+struct TokensFor {
+    using Type = TokenTrie;
+};
+template <HasTokens Cursor>
+struct TokensFor<Cursor> {
+    using Type = typename Cursor::Tokens;
+};
+template <class Cursor>
+using TokensOf = typename TokensFor<Cursor>::Type;
+
+/// Calls visit(node, cursor) at every node of the trie that has tokens and is accepted; the cursor
+/// has taken the node's bytes where `kSees` says so.
+template <bool kSees, GrammarCursor Cursor, class Visit>
+void walk_tokens(const TokensOf<Cursor>& tokens, const Cursor& start, const Visit& visit) {
+    if constexpr (HasTokens<Cursor>) {
+        tokens.template walk<kSees>(start, visit);
+    } else {
+        walk_trie<true>(tokens, start, visit);
     }
 }
 
 template <GrammarCursor Cursor>
-void fill_mask(const TokenTrie& trie, const Cursor& start, MaskWords mask) {
+void fill_mask(
+    const TokenTrie& trie, const TokensOf<Cursor>& tokens, const Cursor& start, MaskWords mask
+) {
     std::fill(mask.begin(), mask.end(), 0);
-    if constexpr (HasFastAllowed<Cursor>) {
-        add_tokens_by_sets(trie, TokenTrie::kRoot + 1, trie.n_nodes(), start, mask);
-        return;
-    }
-    walk_trie<true>(trie, start, [&](uint32_t node, const Cursor&) {
+    walk_tokens<false>(tokens, start, [&](uint32_t node, const Cursor&) {
         for (const TokenId token : trie.tokens_at(node)) set_bit(mask, token);
     });
 }

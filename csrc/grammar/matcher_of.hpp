@@ -47,6 +47,9 @@ std::vector<Annotation> annotate_pieces(
 }
 
 template <GrammarCursor Cursor>
+class CompiledGrammarOf;
+
+template <GrammarCursor Cursor>
 class MatcherOf final : public Matcher {
 public:
     MatcherOf(
@@ -67,6 +70,10 @@ public:
     }
 
 private:
+    const TokensOf<Cursor>& tokens() const {
+        return static_cast<const CompiledGrammarOf<Cursor>&>(compiled()).tokens();
+    }
+
     static Cursor after_prompt(Cursor cursor, Bytes prompt) {
         push_all(cursor, prompt, "the prompt begins no file of this grammar");
         return cursor;
@@ -176,11 +183,10 @@ private:
 
     void do_fill_mask(MaskWords mask) override {
         if (do_fill_mask_if_cheap(mask)) return;
-        const TokenTrie& trie = compiled().trie();
         if (!is_budget_far()) {
             fill_mask_within_budget(mask);
         } else if (!fill_shared_mask(mask)) {
-            pycodec_lm::fill_mask(trie, cursor_, mask);
+            pycodec_lm::fill_mask(compiled().trie(), tokens(), cursor_, mask);
         }
         if (cursor_.is_complete()) add_stop_tokens(mask);
     }
@@ -235,7 +241,7 @@ private:
         const uint64_t n = n_left(n_taken());
         if (n == 0) return;
         const TokenTrie& trie = compiled().trie();
-        walk_trie<true>(trie, cursor_, [&](uint32_t node, const Cursor& cursor) {
+        walk_tokens<true>(tokens(), cursor_, [&](uint32_t node, const Cursor& cursor) {
             if (!fits(cursor, n - 1)) return;
             for (const TokenId token : trie.tokens_at(node)) set_bit(mask, token);
         });
@@ -312,7 +318,11 @@ class CompiledGrammarOf final : public CompiledGrammar,
                                 public std::enable_shared_from_this<CompiledGrammarOf<Cursor>> {
 public:
     CompiledGrammarOf(Cursor start, std::shared_ptr<const TokenizerInfo> info, size_t cache_bytes)
-        : CompiledGrammar(info, reach_of<Cursor>(*info), cache_bytes), start_(std::move(start)) {}
+        : CompiledGrammar(info, reach_of<Cursor>(*info), cache_bytes),
+          start_(std::move(start)),
+          tokens_(this->trie()) {}
+
+    const TokensOf<Cursor>& tokens() const { return tokens_; }
 
     std::unique_ptr<Matcher> make_matcher(
         std::optional<uint64_t> max_tokens, Bytes prompt
@@ -334,6 +344,8 @@ public:
 
 private:
     Cursor start_;
+    // The trie itself where the cursor has no form of its own.
+    std::conditional_t<HasTokens<Cursor>, TokensOf<Cursor>, const TokenTrie&> tokens_;
 };
 
 }  // namespace pycodec_lm

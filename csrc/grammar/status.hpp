@@ -93,6 +93,7 @@ enum class Code : uint8_t {
     kForbiddenZeroBit,
     kNalRefIdc,
     kNalOrder,
+    kAfterEndOfStream,
     kNalUnitTruncated,
     kPictureIncomplete,
     kIdrExpected,
@@ -103,13 +104,13 @@ enum class Code : uint8_t {
     kLevelLimit,
     kProfileConstraint,
     kParameterSetMissing,
+    kParameterSetsMissing,
     kParameterSetActivation,
     kFirstMbInSlice,
     kSliceTypeNotAllowed,
     kFrameNumGap,
     kIdrPicIdRepeated,
     kPictureHeaderDiffers,
-    kPictureNotNew,
     kPicOrderCnt,
     kReferenceMissing,
     kReferenceMarking,
@@ -340,7 +341,7 @@ enum class Element : uint8_t {
     kLevelPrefix,
     kLevelSuffix,
     kTotalZeros,
-    kRunBefore,
+    kRunBefore,  // the last: csrc/h264 compares
 };
 
 struct CodeInfo {

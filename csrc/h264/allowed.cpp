@@ -1,9 +1,24 @@
 // The bytes that may come next: a walk of the tree of their bits, field by field.
-#include <algorithm>
-
-#include "h264/cursor.hpp"
+#include "h264/token_walk.hpp"
 
 namespace pycodec_lm::h264 {
+namespace {
+
+/// All bytes, as tokens: byte i is node i + 1 of the trie.
+const AvcTokens& all_bytes() {
+    static const TokenTrie trie(TokenizerInfo(
+        [] {
+            std::vector<std::string> bytes;
+            for (int i = 0; i < 256; ++i) bytes.emplace_back(1, static_cast<char>(i));
+            return bytes;
+        }(),
+        {}, {}
+    ));
+    static const AvcTokens tokens(trie);
+    return tokens;
+}
+
+}  // namespace
 
 ByteSet AvcCursor::allowed() const {
     const Position& p = position_;
@@ -11,6 +26,12 @@ ByteSet AvcCursor::allowed() const {
     const auto try_byte = [&](uint8_t byte) {
         if (AvcCursor(*this).accept(byte)) set.insert(byte);
     };
+    if (is_plain_slice_data()) {
+        all_bytes().walk<false>(*this, [&](uint32_t node, const AvcCursor&) {
+            set.insert(static_cast<uint8_t>(node - 1));
+        });
+        return set;
+    }
     if (is_in_pinned_bytes()) {
         try_byte(grammar_->pinned[p.offset]);
         return set;
@@ -44,17 +65,13 @@ void AvcCursor::collect_bytes(unsigned prefix, int n_left, ByteSet& set) {
     }
     Position& p = position_;
     const unsigned base = prefix << n_left;
-    const unsigned trailing = 1u << (n_left - 1);
-    if (p.may_end) set.insert(static_cast<uint8_t>(base | trailing));
+    if (p.may_end) set.insert(static_cast<uint8_t>(base | 1u << (n_left - 1)));
     p.may_end = false;
     const Field how = field();
     int n = 1;  // bits to take at once
     switch (how.spelling) {
         case Spelling::kTrailing:
-            set.insert(static_cast<uint8_t>(base | (p.n_partial == 0 ? trailing : 0)));
-            return;
-        case Spelling::kZeros:
-            set.insert(static_cast<uint8_t>(base));
+            set.insert(static_cast<uint8_t>(base | (p.n_partial == 0 ? 1u << (n_left - 1) : 0)));
             return;
         case Spelling::kNumber: {
             n = how.n_bits - p.n_partial;

@@ -1,5 +1,4 @@
 // Annex B and 7.3.1: start codes, emulation prevention, and where a NAL unit ends.
-#include <memory>
 #include <optional>
 #include <utility>
 
@@ -102,36 +101,45 @@ bool AvcCursor::can_follow_emulation() const {
 /// The bits of an RBSP byte, all of them or none; notes where the RBSP may have ended.
 bool AvcCursor::take_payload_byte(uint8_t byte) {
     Position& p = position_;
+    if (p.at >= Element::kMbSkipRun) {
+        const DataPosition before = p;
+        if (take_rbsp_byte(byte)) return true;
+        static_cast<DataPosition&>(p) = before;
+        return false;
+    }
     const Position before = p;
-    // Slice data leave headers alone, but for the end of the slice, with which the byte ends.
-    std::optional<CopyOnWrite<Context>> context_before;
-    if (p.at < Element::kMbSkipRun) context_before = context_;
+    const CopyOnWrite<Context> context_before = context_;
     if (p.nal_unit_type == nal::kSps && p.at >= Element::kProfileIdc)
         context_.edit().draft.sps.rbsp.push_back(byte);
-    std::unique_ptr<const AvcCursor> at_end;  // seldom there
+    if (take_rbsp_byte(byte)) return true;
+    p = before;
+    context_ = context_before;
+    return false;
+}
+
+/// The same, but a byte that is refused may have been taken in part. Slice data leave alone what is
+/// not their position, but for the end of the slice, with which the byte ends.
+bool AvcCursor::take_rbsp_byte(uint8_t byte) {
+    Position& p = position_;
+    std::optional<DataPosition> at_end;
     for (int n_left = 8; n_left > 0;) {
         const unsigned rest = byte & ((1u << n_left) - 1);
         // 1 and zeros to the end of the byte may be rbsp_trailing_bits().
-        if (p.may_end && rest == 1u << (n_left - 1))
-            at_end = std::make_unique<const AvcCursor>(*this);
+        if (p.may_end && rest == 1u << (n_left - 1)) at_end = p;
         p.may_end = false;
-        const int n_taken = take_bits(rest, n_left);
+        const int n_taken =
+            p.at >= Element::kMbSkipRun ? take_data_bits(rest, n_left) : take_bits(rest, n_left);
         n_left -= n_taken;
         if (n_taken > 0) continue;
-        if (at_end) {  // only the end is left
-            *this = *at_end;
-            end_nal_unit();
-            return true;
-        }
-        p = before;
-        if (context_before) context_ = std::move(*context_before);
-        return false;
+        if (!at_end) return false;
+        static_cast<DataPosition&>(p) = *at_end;  // only the end is left
+        end_nal_unit();
+        return true;
     }
     if (at_end) {
-        const Position& end = at_end->position_;
-        p.ended = {.is_alive = true, .n_mvs = end.last_n_mvs, .next_mb = end.next_mb};
+        p.ended = {.is_alive = true, .n_mvs = at_end->last_n_mvs, .next_mb = at_end->next_mb};
     } else if (p.at == Element::kNalPayload) {
-        p.ended.is_alive = byte != 0;
+        p.ended = {.is_alive = byte != 0};
     }
     return true;
 }

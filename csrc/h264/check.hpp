@@ -15,7 +15,12 @@ struct CheckResult {
     uint64_t n_pictures = 0;
 };
 
-/// The verdict of pushing every byte.
+/// The verdict on a byte stream.
 CheckResult check(std::shared_ptr<const AvcGrammar> grammar, const uint8_t* data, size_t n_bytes);
+
+/// Its definition: every byte pushed.
+CheckResult check_slowly(
+    std::shared_ptr<const AvcGrammar> grammar, const uint8_t* data, size_t n_bytes
+);
 
 }  // namespace pycodec_lm::h264

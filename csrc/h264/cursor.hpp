@@ -5,7 +5,6 @@
 // take, take() says what happens when it takes one. All else follows from these two.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -19,35 +18,10 @@
 #include "grammar/status.hpp"
 #include "grammar/value_set.hpp"
 #include "h264/grammar.hpp"
-#include "h264/macroblock.hpp"
-#include "h264/parameter_sets.hpp"
 #include "h264/prefix_code.hpp"
-#include "h264/reference_pictures.hpp"
+#include "h264/state.hpp"
 
 namespace pycodec_lm::h264 {
-
-/// nal_unit_type, Table 7-1.
-namespace nal {
-inline constexpr uint8_t kUnspecified = 0;
-inline constexpr uint8_t kSlice = 1;
-inline constexpr uint8_t kPartitionA = 2;
-inline constexpr uint8_t kPartitionC = 4;
-inline constexpr uint8_t kIdrSlice = 5;
-inline constexpr uint8_t kSei = 6;
-inline constexpr uint8_t kSps = 7;
-inline constexpr uint8_t kPps = 8;
-inline constexpr uint8_t kAccessUnitDelimiter = 9;
-inline constexpr uint8_t kEndOfSequence = 10;
-inline constexpr uint8_t kEndOfStream = 11;
-inline constexpr uint8_t kFiller = 12;
-inline constexpr uint8_t kSpsExtension = 13;
-inline constexpr uint8_t kPrefix = 14;
-inline constexpr uint8_t kReserved18 = 18;
-inline constexpr uint8_t kAuxiliarySlice = 19;
-}  // namespace nal
-
-/// slice_type % 5, Table 7-6.
-enum class SliceType : uint8_t { kP = 0, kB = 1, kI = 2, kSp = 3, kSi = 4 };
 
 /// How a field is spelled in bits.
 enum class Spelling : uint8_t {
@@ -61,30 +35,11 @@ enum class Spelling : uint8_t {
     kZeros,     // zeros to the end of the byte
 };
 
-struct SliceHeader {
-    uint8_t nal_unit_type = 0;
-    uint8_t nal_ref_idc = 0;
-    uint8_t pic_parameter_set_id = 0;
-    SliceType type = SliceType::kI;
-    bool is_type_of_all = false;  // slice_type 5 to 9
-    SliceConstants constants{};   // as read
-    uint8_t num_ref_idx_active = 0;
-    uint8_t disable_deblocking_filter_idc = 0;
-    uint32_t first_mb = 0;
-    uint32_t frame_num = 0;
-    uint32_t idr_pic_id = 0;
-    uint32_t pic_order_cnt_lsb = 0;
-    int32_t delta_pic_order_cnt_bottom = 0;
-    std::array<int32_t, 2> delta_pic_order_cnt{};
-    uint32_t usable_refs = 0;  // reference indices that have a picture
-
-    bool is_idr() const { return nal_unit_type == nal::kIdrSlice; }
-    bool is_reference() const { return nal_ref_idc != 0; }
-};
+class AvcTokens;
 
 class AvcCursor {
 public:
-    static constexpr bool kAllowedIsFast = true;  // grammar/cursor_hooks.hpp
+    using Tokens = AvcTokens;  // grammar/cursor_hooks.hpp, h264/token_walk.hpp
 
     explicit AvcCursor(std::shared_ptr<const AvcGrammar> grammar);
 
@@ -98,126 +53,39 @@ public:
     uint64_t offset() const { return position_.offset; }
     /// No state within n_bytes has a longer ending (grammar/cursor_hooks.hpp).
     uint64_t ending_bound(uint64_t n_bytes) const;
+    /// ending_bound(0), which is cheap here.
+    uint64_t ending_bound_here() const { return ending_bound(0); }
     Annotation annotation() const;
     std::string describe() const;
 
     Element element() const { return position_.at; }
+    /// The next byte is slice data or ends them, and nothing but that matters.
+    bool is_plain_slice_data() const {
+        const Position& p = position_;
+        return p.at >= Element::kMbSkipRun && !p.after_emulation && !is_in_pinned_bytes();
+    }
+    /// Bytes 00 that tokens may have to be escaped behind; 2 where they may begin a start code.
+    size_t n_zeros_before_token() const {
+        return position_.ended.is_alive ? size_t{2} : position_.n_zeros;
+    }
     uint64_t n_pictures() const { return position_.n_pictures; }
     /// The header that is being read, or was read last.
     const SliceHeader& slice() const { return position_.slice; }
     uint64_t n_slices() const { return position_.n_slices; }
+    /// Right behind the last byte of a slice, or of a picture where slicing is not regular: how
+    /// many of them there are.
+    std::optional<uint64_t> n_whole_slices() const;
     bool counts_order_by_frame_num() const { return sps().pic_order_cnt_type == 2; }
     /// Macroblocks of a picture; 0 while no sequence parameter set is active.
     uint32_t frame_mbs() const { return context_->sps ? sps().frame_mbs() : 0; }
 
 private:
-    /// Where an access unit stands, 7.4.1.2.3.
-    enum class Phase : uint8_t {
-        kNew,        // nothing of it yet
-        kDelimited,  // NAL units that come before its picture
-        kPicture,    // the primary coded picture, not yet whole
-        kAfter,      // the picture is whole
-        kEndOfSequence,
-        kEndOfStream,
-    };
-
-    /// The other reading at an end that only the next start code shows: the RBSP ended at the last
-    /// byte that was not 0.
-    struct Ended {
-        bool is_alive = false;
-        uint8_t n_zeros = 0;  // bytes since
-        uint8_t n_mvs = 0;    // of the last macroblock
-        uint32_t next_mb = 0;
-    };
-
-    struct Position {
-        Element at = Element::kStartCode;
-        uint8_t bit = 0;        // in the RBSP byte
-        uint8_t n_partial = 0;  // bits of the field so far
-        uint16_t node = 0;      // in a code table
-        uint64_t partial = 0;
-        uint64_t offset = 0;
-        // The byte layer.
-        uint8_t n_zeros = 0;           // bytes 00 in a row, up to 3
-        bool after_emulation = false;  // after 00 00 03
-        bool has_zero_byte = false;    // the start code had four bytes
-        uint8_t nal_ref_idc = 0;
-        uint8_t nal_unit_type = 0;
-        uint32_t n_payload = 0;  // bytes left, or bytes read, of a payload
-        // The access unit.
-        Phase phase = Phase::kNew;
-        uint8_t primary_pic_type = 7;
-        uint8_t sps_before = kMaxSeqParameterSets;  // id of the SPS just before, for its extension
-        bool needs_idr = true;
-        uint64_t n_pictures = 0;
-        uint64_t n_slices = 0;  // whose data have begun
-        uint32_t next_mb = 0;   // of the picture, in the order of addresses
-        // The slice.
-        SliceHeader slice;
-        uint32_t i = 0;  // of a loop in a header
-        uint32_t j = 0;
-        int64_t number = 0;  // a sum or a prediction in a header
-        Element scaling_flag = Element::kNone;
-        bool may_end = false;  // the RBSP, before the next field
-        uint8_t last_n_mvs = 0;
-        Macroblock mb;
-        MbEdge left;        // right side of the macroblock before
-        uint32_t ring = 0;  // where the next bottom goes
-        Ended ended;
-    };
-
-    /// Parameter sets and header parts that are being read.
-    struct Draft {
-        Sps sps;
-        Pps pps;
-        uint8_t max_num_reorder_frames = 0;
-        std::array<uint32_t, 3> crop{};  // left, right, top
-        bool is_nal_hrd = false;
-        bool has_hrd = false;
-        bool has_several_cpbs = false;
-        uint32_t last_bit_rate = 0;
-        uint32_t last_cpb_size = 0;
-        // Of ref_pic_list_modification(): indices of frames, or kNoFrame.
-        std::array<int8_t, 33> list{};
-    };
-    static constexpr int8_t kNoFrame = -1;
-
-    /// A picture's numbers as the pictures after it need them.
-    struct PictureNumbers {
-        bool is_idr = false;
-        bool is_reference = false;
-        bool had_mmco5 = false;
-        uint32_t idr_pic_id = 0;
-        uint32_t frame_num = 0;  // after memory_management_control_operation 5: 0
-        int64_t frame_num_offset = 0;
-        int64_t top = 0;     // TopFieldOrderCnt
-        int64_t bottom = 0;  // BottomFieldOrderCnt
-    };
-
-    /// What changes with headers only.
-    struct Context {
-        CopyOnWrite<ParameterSets> sets;
-        std::shared_ptr<const Sps> sps;  // active
-        std::shared_ptr<const Pps> pps;
-        Draft draft;
-        ReferencePictures references;  // before the current picture
-        OrderCounts order_counts;      // of the coded video sequence, current picture left out
-        PictureNumbers previous;       // picture
-        uint32_t prev_ref_frame_num = 0;
-        int64_t prev_pic_order_cnt_msb = 0;
-        uint32_t prev_pic_order_cnt_lsb = 0;
-        // The current or last primary coded picture.
-        SliceHeader first_slice;
-        PictureNumbers current;
-        int64_t pic_order_cnt_msb = 0;
-        ReferencePictures after;        // references once it is decoded, itself left out
-        std::vector<uint32_t> marking;  // what dec_ref_pic_marking() says, value by value
-        std::optional<uint8_t> long_term_frame_idx;  // of the picture itself
-        bool has_mmco4 = false;
-        bool has_mmco1_to_3 = false;
-        uint8_t slice_types = 0;  // of the picture so far, a bit each
-        bool has_one_slice_type = false;
-    };
+    friend class NalUnitReader;
+    template <bool kSees, class Visit>
+    friend class WordWalk;
+    friend class Tracer;  // trace.cpp: it looks on while fields are read
+    friend class AvcWriter;
+    friend class MotionReader;
 
     struct Field {
         Spelling spelling;
@@ -229,7 +97,11 @@ private:
     Field field() const;
     int take_bits(unsigned bits, int n_bits);
     bool take_bit(bool bit) { return take_bits(bit, 1) == 1; }
-    void count_bits(int n);
+    void count_bits(int n) {
+        Position& p = position_;
+        p.bit = static_cast<uint8_t>((p.bit + n) & 7);
+        if (p.at >= Element::kMbType) p.mb.n_bits = static_cast<uint16_t>(p.mb.n_bits + n);
+    }
     int take_number_bits(const Field& field, unsigned bits, int n_bits);
     int take_golomb_bits(unsigned bits, int n_bits, bool is_signed);
     int take_code_bits(const PrefixCode& code, unsigned bits, int n_bits);
@@ -245,7 +117,9 @@ private:
     SignedRange legal_signed() const;
     ValueSet legal() const;
     void take(int64_t value);
-    void expect(Element element);
+    void expect(Element element) { position_.at = element; }
+    class FieldReader;  // field_reader.hpp: fields of slice data, the same faster
+    int take_data_bits(uint64_t bits, int n_bits);
     // rejection.cpp: why a byte is refused.
     Status reject_payload(uint8_t byte) const;
     Status reject_bits(uint8_t byte) const;
@@ -261,6 +135,7 @@ private:
     bool accept_start_code(uint8_t byte);
     bool accept_payload(uint8_t byte);
     bool take_payload_byte(uint8_t byte);
+    bool take_rbsp_byte(uint8_t byte);
     bool can_follow_emulation() const;
     bool may_start_with_three_bytes() const;
     void become_ended();
@@ -272,9 +147,15 @@ private:
     uint8_t n_start_zeros() const;
     const SliceConstants* constants() const;
     ValueSet narrowed(ValueSet values) const;
+    ValueSet narrowed_sps_field(ValueSet values) const;
     uint32_t n_portable_refs() const;
+    // portable.cpp
+    ValueSet portable_part(ValueSet values) const;
+    ValueSet usable_part(ValueSet values) const;
+    SignedRange portable_order_counts() const;
     // nal_unit.cpp
     ValueSet legal_nal_unit_types(uint32_t nal_ref_idc) const;
+    bool any_legal_nal_ref_idc(uint64_t first, uint64_t last) const;
     bool is_legal_nal_unit_type(uint32_t type, uint32_t nal_ref_idc) const;
     bool has_usable_pps(bool is_idr) const;
     bool any_usable_pps(uint64_t first, uint64_t last) const;
@@ -326,30 +207,54 @@ private:
     // picture_order.cpp
     PictureNumbers numbers_of(const SliceHeader& slice) const;
     int64_t pic_order_cnt_msb_of(const SliceHeader& slice) const;
-    SignedRange order_count_window(const SliceHeader& slice) const;
+    uint32_t n_inferred(uint32_t frame_num) const;
+    SignedRange order_count_window(const SliceHeader& slice, uint32_t n_inferred = 0) const;
     SignedRange free_bottoms(const SliceHeader& slice, int64_t top) const;
+    // order_room.cpp
+    struct OrderRoom {
+        int64_t below = INT32_MAX;
+        int64_t above = INT32_MAX;
+        int64_t highest = INT32_MAX;
+    };
+    OrderRoom order_room(const SliceHeader& slice) const;
+    // picture_order.cpp
     bool any_free_count(
-        const SliceHeader& slice, int64_t first, int64_t last, std::optional<int64_t> bottom
+        const SliceHeader& slice, int64_t first, int64_t last, std::optional<int64_t> bottom,
+        uint32_t n_inferred = 0
     ) const;
     bool any_free_lsb(SliceHeader slice, int64_t first, int64_t last, bool bottom_follows) const;
     bool any_legal_lsb(uint64_t first, uint64_t last) const;
     bool any_legal_delta(int64_t first, int64_t last) const;
+    bool is_countable(const SliceHeader& slice, bool has_bottom_delta) const;
+    bool is_countable_with(uint8_t pic_parameter_set_id) const;
+    bool any_legal_frame_num(uint32_t first, uint32_t last) const;
     bool is_new_without_order(const SliceHeader& slice) const;
     void fill_frame_num_gap(Context& context) const;
     // slice_data.cpp
     ValueSet legal_macroblock_field() const;
     void take_macroblock_field(int64_t value);
     uint32_t n_mbs_left() const { return sps().frame_mbs() - position_.next_mb; }
-    uint32_t n_mbs_of_slice_left() const;
+    uint32_t n_mbs_of_slice_left() const { return position_.limits.end_mb - position_.next_mb; }
     bool may_slice_end() const { return grammar_->slicing == Slicing::kAny; }
-    ValueSet legal_mb_types() const;
-    ValueSet legal_sub_mb_types() const;
-    int n_mvs_left() const;
+    /// Motion vectors that the next macroblock may have, A.3.1 m).
+    int n_mvs_left() const { return position_.limits.max_mvs - position_.last_n_mvs; }
+    bool is_legal_mb_type(uint64_t mb_type) const;
+    bool is_legal_sub_mb_type(uint64_t type) const;
+    uint32_t max_skip_run() const;
+    uint32_t legal_intra_mode_rems() const;
+    void take_skip_run(uint32_t n);
+    void take_pcm_sample();
+    void take_intra_mode_rem(uint32_t rem);
+    void take_intra_chroma_mode();
+    void take_sub_mb_type(uint32_t type);
+    void take_ref_idx(int8_t ref_idx);
+    void take_mvd_x(int64_t mvd);
+    void take_mvd_y(int64_t mvd);
+    void take_coded_block_pattern(uint32_t code_num);
     void begin_macroblock();
     void take_mb_type(uint32_t mb_type);
     void take_intra_mb_type(uint32_t mb_type);
     void end_macroblock();
-    void skip_macroblocks(uint32_t n);
     void take_intra_mode(uint8_t mode);
     void begin_references();
     void next_reference();
@@ -357,18 +262,22 @@ private:
     void next_motion();
     void take_motion(MotionVector mv);
     // neighbours.cpp
+    void prepare_edges();
+    void move_on(uint32_t n);
+    void skip_macroblocks(uint32_t n);
+    void put_still_edges(uint32_t n);
     const MbEdge& slot(uint32_t distance) const;
     void put_edges(const MbEdge& bottom, const MbEdge& right);
+    uint32_t room_for_edges() const;
     const MbEdge* left_edge() const;
     const MbEdge* top_edge() const;
     const MbEdge* top_right_edge() const;
     const MbEdge* top_left_edge() const;
     bool serves_intra(const MbEdge* edge) const;
     // mb_prediction.cpp
-    uint8_t predicted_intra_mode() const;
-    uint32_t legal_intra_modes() const;
+    void put_intra_modes_around();
     bool is_legal_intra16x16_mode(uint32_t mode) const;
-    bool is_legal_intra_chroma_mode(uint32_t mode) const;
+    bool is_legal_intra_chroma_mode(uint64_t mode) const;
     struct MotionNeighbour {
         bool is_available = false;
         int8_t ref_idx = kNoRefIdx;
@@ -382,8 +291,9 @@ private:
     void begin_residual();
     void begin_block();
     void end_block();
-    bool has_block(int block) const;
     int n_coeffs_around(int block) const;
+    uint8_t coeff_table_of(int block) const;
+    static uint64_t legal_coeff_tokens(int max_coeff);
     uint64_t legal_rows() const;
     static int least_bits_after_row(const Macroblock& mb, Element at, int row);
     int least_bits_behind_block() const;
@@ -400,11 +310,9 @@ private:
     static int suffix_length_after(const Macroblock& mb, uint32_t suffix);
     // ending.cpp
     bool prefers_another_slice(uint32_t next_mb) const;
-    bool prefers_end() const;
-    bool prefers_end_here() const;
+    bool prefers_end(uint32_t next_mb) const;
     bool is_flat_behind(uint32_t first_flat_mb) const;
     void skip_flat_macroblocks();
-    bool is_p_excluded() const;
     bool is_short_start_enough() const;
     /// In a slice's NAL unit, or with the reading alive that it ended.
     bool is_in_slice() const {
@@ -412,6 +320,7 @@ private:
         return p.at != Element::kStartCode &&
                (p.nal_unit_type == nal::kSlice || p.nal_unit_type == nal::kIdrSlice);
     }
+    uint64_t slices_of_picture() const;
     std::optional<int64_t> wanted_value() const;
     struct NalHeader {
         uint8_t nal_ref_idc;
@@ -419,7 +328,8 @@ private:
     };
     NalHeader wanted_nal_header() const;
     int wanted_row() const;
-    bool ending_bit() const;
+    bool take_ending_bit();
+    uint64_t most_bits_of_macroblock() const;
     uint8_t ending_byte() const;
     void accept_ending(uint8_t byte);
 
@@ -431,6 +341,50 @@ private:
     CopyOnWrite<std::vector<MbEdge>> above_;  // bottoms of the last macroblocks, a ring
     Position position_;
 };
+
+// Neighbours, 6.4.9 to 6.4.12, which each field of slice data may look at. Only those of the same
+// slice are available.
+
+/// The bottom of the macroblock so many addresses before this one.
+inline const MbEdge& AvcCursor::slot(uint32_t distance) const {
+    return (*above_)[(position_.n_edges - distance) & (above_->size() - 1)];
+}
+
+inline const MbEdge* AvcCursor::left_edge() const {
+    const Position& p = position_;
+    return p.next_mb > p.slice.first_mb && p.column != 0 ? &p.left : nullptr;
+}
+
+inline const MbEdge* AvcCursor::top_edge() const {
+    const uint32_t width = position_.limits.width_mbs;
+    if (position_.next_mb < position_.slice.first_mb + width) return nullptr;
+    return &slot(width);
+}
+
+inline const MbEdge* AvcCursor::top_right_edge() const {
+    const uint32_t width = position_.limits.width_mbs;
+    const bool is_last = position_.column == width - 1;
+    if (is_last || position_.next_mb + 1 < position_.slice.first_mb + width) return nullptr;
+    return &slot(width - 1);
+}
+
+inline const MbEdge* AvcCursor::top_left_edge() const {
+    const uint32_t width = position_.limits.width_mbs;
+    if (position_.column == 0 || position_.next_mb < position_.slice.first_mb + width + 1)
+        return nullptr;
+    return &slot(width + 1);
+}
+
+/// Its samples may be used for intra prediction.
+inline bool AvcCursor::serves_intra(const MbEdge* edge) const {
+    return edge != nullptr && (edge->is_intra() || !position_.limits.has_constrained_intra_pred);
+}
+
+inline void AvcCursor::put_edges(const MbEdge& bottom, const MbEdge& right) {
+    auto& ring = above_.edit();
+    ring[position_.n_edges++ & (ring.size() - 1)] = bottom;  // a power of two
+    position_.left = right;
+}
 
 static_assert(GrammarCursor<AvcCursor>);
 static_assert(BoundsEndings<AvcCursor>);

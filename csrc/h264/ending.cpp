@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "h264/cursor.hpp"
+#include "h264/exp_golomb.hpp"
 #include "h264/residual_tables.hpp"
 
 namespace pycodec_lm::h264 {
@@ -18,6 +19,16 @@ constexpr int64_t kFlatIntraInP = 8;    // behind the five P types
 constexpr int64_t kNoPatternIntra = 3;  // coded_block_pattern 0, Table 9-4
 // Another slice takes about as many bytes.
 constexpr uint32_t kManyMacroblocks = 16;
+
+/// Of a portable P slice that skips all its macroblocks: start code, NAL header, slice header with
+/// first_mb_in_slice, pic_parameter_set_id up to 56 and slice_qp_delta up to 51, and the run.
+uint64_t most_bytes_of_slice(const Sps& sps) {
+    constexpr uint64_t kStartBytes = 5;
+    constexpr uint64_t kOtherBits = 7 + 11 + 1 + 9 + 1 + 1 + 13 + 3 + 1;
+    const auto n_mbs_bits = static_cast<uint64_t>(code_length(sps.frame_mbs()));
+    const uint64_t n_bits = kOtherBits + sps.log2_max_frame_num + 2 * n_mbs_bits;
+    return kStartBytes + (n_bits / 8 + 1) * 3 / 2 + 1;
+}
 
 }  // namespace
 
@@ -32,12 +43,9 @@ bool AvcCursor::is_complete() const {
 /// With so many macroblocks left behind it, the I slice ends sooner than its picture.
 bool AvcCursor::prefers_another_slice(uint32_t next_mb) const {
     return grammar_->slicing == Slicing::kAny && !grammar_->is_pinned() &&
-           position_.slice.type == SliceType::kI && may_be_p_slice() && !is_p_excluded() &&
-           sps().frame_mbs() - next_mb > kManyMacroblocks;
+           position_.slice.type == SliceType::kI && may_be_p_slice() &&
+           !context_->has_one_slice_type && sps().frame_mbs() - next_mb > kManyMacroblocks;
 }
-
-/// All slices of the picture are I slices, by the slice_type of one.
-bool AvcCursor::is_p_excluded() const { return context_->has_one_slice_type; }
 
 /// The value to go for, where it is not the one with the shortest code or the smallest.
 std::optional<int64_t> AvcCursor::wanted_value() const {
@@ -50,6 +58,8 @@ std::optional<int64_t> AvcCursor::wanted_value() const {
         case Element::kSeqParameterSetId:
             if (p.nal_unit_type != nal::kPps) return std::nullopt;
             return context_->sets->first_sps_id();
+        case Element::kMaxNumRefFrames:
+            return grammar_->n_pictures > 1u ? 1 : 0;  // for P slices, which may skip
         case Element::kDeltaScale:
             return p.number > 128 ? 256 - p.number : -p.number;  // nextScale 0: no more of them
         case Element::kPayloadType:
@@ -97,7 +107,8 @@ AvcCursor::NalHeader AvcCursor::wanted_nal_header() const {
         if (is_legal_nal_header(header.nal_unit_type, header.nal_ref_idc)) return header;
     }
     return {
-        p.nal_ref_idc, static_cast<uint8_t>(*legal_nal_unit_types(p.nal_ref_idc).lowest_in(0, 31))
+        p.nal_ref_idc,
+        static_cast<uint8_t>(legal_nal_unit_types(p.nal_ref_idc).lowest_in(0, 31).value_or(0))
     };
 }
 
@@ -108,7 +119,8 @@ int AvcCursor::wanted_row() const {
     const PrefixCode& code = *field().code;
     int best = 0;
     int least = INT32_MAX;
-    for (uint64_t left = code.node(p.node).symbols & legal_rows(); left != 0; left &= left - 1) {
+    for (uint64_t left = code.symbols_behind(p.partial, p.n_partial) & legal_rows(); left != 0;
+         left &= left - 1) {
         const int row = std::countr_zero(left);
         const int n_bits = code.length(row) + least_bits_after_row(mb, p.at, row);
         if (n_bits >= least) continue;
@@ -118,9 +130,9 @@ int AvcCursor::wanted_row() const {
     return best;
 }
 
-/// The next bit of the ending.
-bool AvcCursor::ending_bit() const {
-    const Position& p = position_;
+/// Takes the next bit of the ending.
+bool AvcCursor::take_ending_bit() {
+    Position& p = position_;
     const Field how = field();
     bool bit = false;
     switch (how.spelling) {
@@ -137,11 +149,9 @@ bool AvcCursor::ending_bit() const {
             const auto wanted = wanted_value();
             if (!wanted) break;
             const uint64_t code_num = how.spelling == Spelling::kUe ? static_cast<uint64_t>(*wanted)
-                                      : *wanted > 0 ? static_cast<uint64_t>(2 * *wanted - 1)
-                                                    : static_cast<uint64_t>(-2 * *wanted);
+                                                                    : code_num_of(*wanted);
             const uint64_t code = code_num + 1;
-            const int n_bits = 2 * static_cast<int>(std::bit_width(code)) - 1;
-            const int n_left = n_bits - p.n_partial;
+            const int n_left = code_length(code_num) - p.n_partial;
             if (n_left > 0 && code >> n_left == p.partial) bit = (code >> (n_left - 1)) & 1;
             break;
         }
@@ -150,8 +160,8 @@ bool AvcCursor::ending_bit() const {
             bit = true;
             break;
         case Spelling::kCode: {
-            const int child = how.code->node(p.node).children[1];
-            bit = (how.code->symbols_below(child) >> wanted_row()) & 1;
+            const uint64_t rows = how.code->symbols_behind(p.partial << 1 | 1, p.n_partial + 1);
+            bit = (rows >> wanted_row()) & 1;
             break;
         }
         case Spelling::kTrailing:
@@ -160,9 +170,10 @@ bool AvcCursor::ending_bit() const {
         case Spelling::kZeros:
             break;
     }
-    AvcCursor next = *this;
-    next.position_.may_end = false;
-    return next.take_bit(bit) ? bit : !bit;
+    p.may_end = false;
+    if (take_bit(bit)) return bit;
+    take_bit(!bit);
+    return !bit;
 }
 
 /// The first byte of the ending; the stream must not be complete.
@@ -172,21 +183,24 @@ uint8_t AvcCursor::ending_byte() const {
     if (p.at == Element::kStartCode && has_short_start_codes())
         return p.n_zeros < n_start_zeros() ? 0 : 1;
     if (p.at == Element::kStartCode) return p.n_zeros >= (is_short_start_enough() ? 2 : 3) ? 1 : 0;
-    if (p.ended.is_alive && prefers_end())
+    if (p.ended.is_alive && prefers_end(p.ended.next_mb))
         return p.ended.n_zeros == 2 && is_short_start_enough() ? 1 : 0;
     AvcCursor at = *this;
     unsigned byte = 0;
     for (int n_left = 8; n_left > 0; --n_left) {
         Position& next = at.position_;
-        if (next.may_end && !p.after_emulation && at.prefers_end_here()) {
+        if (next.may_end && !p.after_emulation && at.prefers_end(next.next_mb)) {
             // rbsp_trailing_bits() up to the end of the byte.
             byte = (byte << n_left) | (1u << (n_left - 1));
             break;
         }
-        next.may_end = false;
-        // After 00 00 03 six zeros come.
-        const bool bit = p.after_emulation && n_left > 2 ? false : at.ending_bit();
-        at.take_bit(bit);
+        bool bit = false;
+        if (p.after_emulation && n_left > 2) {  // after 00 00 03 six zeros come
+            next.may_end = false;
+            at.take_bit(bit);
+        } else {
+            bit = at.take_ending_bit();
+        }
         byte = (byte << 1) | bit;
     }
     if (p.n_zeros == 2 && !p.after_emulation && byte <= 3) return 3;
@@ -202,14 +216,9 @@ bool AvcCursor::is_short_start_enough() const {
            at.is_legal_nal_unit_type(nal::kIdrSlice, 1);
 }
 
-/// The reading that the RBSP ended is the one to go on with.
-bool AvcCursor::prefers_end() const {
-    return !is_in_slice() || prefers_another_slice(position_.ended.next_mb);
-}
-
-/// The RBSP may end before the next bit, and should.
-bool AvcCursor::prefers_end_here() const {
-    return !is_in_slice() || prefers_another_slice(position_.next_mb);
+/// Where the RBSP may end, in front of a macroblock if it is a slice's, it should.
+bool AvcCursor::prefers_end(uint32_t next_mb) const {
+    return !is_in_slice() || prefers_another_slice(next_mb);
 }
 
 void AvcCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
@@ -226,17 +235,30 @@ void AvcCursor::accept_ending(uint8_t byte) {
     if (!accept(byte)) throw std::logic_error("the ending is refused " + describe());
 }
 
+/// Of a regular slicing.
+uint64_t AvcCursor::slices_of_picture() const {
+    return grammar_->slicing == Slicing::kMacroblock ? sps().frame_mbs() : 1;
+}
+
+std::optional<uint64_t> AvcCursor::n_whole_slices() const {
+    const Position& p = position_;
+    if (p.at != Element::kStartCode || p.n_zeros != 0) return std::nullopt;
+    const bool is_in_picture = p.phase == Phase::kPicture;
+    if (!is_in_picture && p.phase != Phase::kAfter) return std::nullopt;
+    if (is_in_picture && grammar_->slicing != Slicing::kMacroblock) return std::nullopt;
+    return p.n_pictures * slices_of_picture() + (is_in_picture ? p.next_mb : 0);
+}
+
 uint64_t AvcCursor::bytes_to_complete() const {
     AvcCursor cursor = *this;
     const Position& p = cursor.position_;
     const uint64_t start = p.offset;
-    const auto& behind = grammar_->bytes_behind_pictures;
+    const auto& behind = grammar_->bytes_behind_slices;
     uint32_t first_flat_mb = p.next_mb;
     uint64_t slice = p.n_slices;
     while (!cursor.is_complete()) {
-        const bool is_between = p.at == Element::kStartCode && p.phase == Phase::kAfter;
-        if (is_between && p.n_zeros == 0 && p.n_pictures < behind.size())
-            return p.offset - start + behind[p.n_pictures];
+        const auto n_slices = cursor.n_whole_slices();
+        if (n_slices && *n_slices < behind.size()) return p.offset - start + behind[*n_slices];
         cursor.accept_ending(cursor.ending_byte());
         if (p.n_slices != slice) {
             slice = p.n_slices;
@@ -260,25 +282,95 @@ bool AvcCursor::is_flat_behind(uint32_t first_flat_mb) const {
 void AvcCursor::skip_flat_macroblocks() {
     const uint32_t n_left = n_mbs_of_slice_left();
     if (n_left <= 2) return;
-    position_.next_mb += n_left - 2;
+    move_on(n_left - 2);
     position_.offset += n_left - 2;
 }
 
-/// Of pinned grammars, whose sizes are known once the first slice has come: each macroblock, slice
-/// and picture that is left takes at most so many bytes to end.
-uint64_t AvcCursor::ending_bound(uint64_t /*n_bytes*/) const {
-    constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
-    // The largest macroblock, its bits whole bytes, and one in two of them 03: too many, but safe.
-    constexpr uint64_t kMacroblockBegun = kMaxMacroblockBits / 8 * 2;
-    constexpr uint64_t kFlatMacroblock = 4;  // at most 20 bits, wherever its neighbours are full
-    constexpr uint64_t kSliceHeader = 40;    // with start code, and a run of skipped macroblocks
-    if (!grammar_->is_pinned() || !grammar_->n_pictures || context_->sps == nullptr) return kNone;
+/// Bits that the macroblock begun takes at most to its end, if each field goes for its cheapest
+/// value.
+uint64_t AvcCursor::most_bits_of_macroblock() const {
     const Position& p = position_;
-    const uint64_t n_mbs = sps().frame_mbs();
-    const uint64_t slices_a_picture = grammar_->slicing == Slicing::kMacroblock ? n_mbs : 1;
-    const uint64_t n_pictures = *grammar_->n_pictures - p.n_pictures;
-    return kMacroblockBegun + n_pictures * slices_a_picture * kSliceHeader +
-           n_mbs * kFlatMacroblock;
+    const Macroblock& mb = p.mb;
+    constexpr uint64_t kPcmBits = 8 * 385;
+    constexpr uint64_t kEmptyBlockBits = 6;
+    constexpr uint64_t kBegunFieldBits = 32;
+    // An empty I_16x16 macroblock whose mb_type says that all blocks are coded.
+    constexpr uint64_t kFromMbTypeBits = kBegunFieldBits + 5 + 27 * kEmptyBlockBits;
+    switch (p.at) {
+        case Element::kMbSkipRun:
+            // A run that is begun may end before the slice: then a flat macroblock, and a run.
+            return p.n_partial == 0 ? kBegunFieldBits : 2 * kBegunFieldBits + 32;
+        case Element::kMbType:
+            // Five bits may be those of I_PCM only.
+            return p.n_partial >= 5 ? kPcmBits : kFromMbTypeBits;
+        default:
+            break;
+    }
+    if (p.at < Element::kCoeffToken) {
+        if (mb.kind == MbKind::kPcm) return kPcmBits;
+        // 4 sub_mb_type and 4 ref_idx of at most 16 bits and 32 mvd; or 16 modes and the rest.
+        return kFromMbTypeBits + 128;
+    }
+    const auto n_blocks_behind =
+        static_cast<uint64_t>(std::popcount(mb.coded_blocks >> mb.block >> 1));
+    // Levels of 7 bits, total_zeros of 9, runs of 3.
+    const uint64_t n_coeffs = p.at == Element::kCoeffToken ? 16 : mb.total;
+    return kBegunFieldBits + n_coeffs * 10 + 9 + n_blocks_behind * kEmptyBlockBits;
+}
+
+/// Of pinned grammars with so many pictures, and of portable ones whose size is known too: a
+/// picture with its last slice takes at most so many bytes to end, wherever it stands, and those
+/// behind it as many as their endings.
+uint64_t AvcCursor::ending_bound(uint64_t n_bytes) const {
+    constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
+    constexpr uint64_t kSliceBytes = 40;  // a header with start code, and a run of skipped ones
+    constexpr uint64_t kParameterSetBytes = 512;  // portable ones have no list that is long
+    constexpr uint64_t kRunBits = 32;         // a run of skipped macroblocks, rbsp_trailing_bits()
+    constexpr uint64_t kBegunFieldBits = 63;  // of a header
+    constexpr auto kI = static_cast<uint8_t>(SliceType::kI);
+    const AvcGrammar& grammar = *grammar_;
+    const Context& c = *context_;
+    const auto& behind = grammar.bytes_behind_slices;
+    const bool is_pinned = grammar.is_pinned();
+    const bool has_size = grammar.portable && grammar.width && grammar.height;
+    if (!(is_pinned || has_size) || !grammar.n_pictures) return kNone;
+    if (is_pinned && c.sps == nullptr) return behind.empty() ? kNone : behind[0] + kSliceBytes;
+    // The only set there will be.
+    const Sps* set = c.sps ? c.sps.get() : c.sets->sps[c.sets->first_sps_id()].get();
+    const Position& p = position_;
+    const bool is_here = n_bytes == 0 && p.at >= Element::kMbSkipRun;
+    const uint64_t n_mbs = set != nullptr ? set->frame_mbs() : grammar.least_frame_mbs();
+    const uint64_t width_mbs = set != nullptr ? set->width_mbs : grammar.least_width_mbs();
+    const uint64_t n_mbs_left = is_here ? n_mbs - p.next_mb : n_mbs;
+    // With emulation prevention bytes; any macroblock may begin within n_bytes.
+    const uint64_t begun_bits = n_bytes > 0 ? kMaxMacroblockBits
+                                : is_here   ? most_bits_of_macroblock()
+                                            : kBegunFieldBits;
+    const uint64_t macroblock = (begun_bits + kRunBits) / 8 * 3 / 2 + 2;
+    // Macroblocks that cannot be skipped take a byte, those beside full ones up to 13 bits. Behind
+    // the IDR picture there is a reference to skip to, if there are references at all.
+    const bool are_skipped_behind =
+        is_pinned ? grammar.p.slice_type % 5 != kI : set != nullptr && set->max_num_ref_frames > 0;
+    const bool is_skipped_here =
+        is_pinned ? p.n_pictures > 0 : is_here && p.slice.type == SliceType::kP;
+    const bool has_flat = !is_skipped_here || !are_skipped_behind;
+    const uint64_t n_flat = has_flat ? n_mbs_left + width_mbs + 2 : 0;
+    const uint64_t a_slice = is_pinned
+                                 ? std::max(kSliceBytes, grammar.most_bytes_of_ending_slice + 2)
+                             : set ? most_bytes_of_slice(*set)
+                                   : kSliceBytes;
+    const bool has_single_mbs = grammar.slicing == Slicing::kMacroblock;
+    const uint64_t slices_of_picture = has_single_mbs ? n_mbs : 1;
+    // An I slice may end before its picture does, and a P slice follow.
+    const uint64_t n_slices = (has_single_mbs ? n_mbs_left : is_here ? 0 : 1) + (is_pinned ? 0 : 1);
+    const uint64_t n_done = std::min(p.n_pictures + 1, *grammar.n_pictures);
+    const uint64_t i_behind = n_done * slices_of_picture;
+    const uint64_t a_picture =
+        slices_of_picture * a_slice + (are_skipped_behind ? 0 : 2 * n_mbs + a_slice);
+    const uint64_t pictures_behind =
+        i_behind < behind.size() ? behind[i_behind] : (*grammar.n_pictures - n_done) * a_picture;
+    return (c.sps ? 0 : kParameterSetBytes) + macroblock + n_slices * a_slice + n_flat +
+           pictures_behind;
 }
 
 }  // namespace pycodec_lm::h264

@@ -3,22 +3,13 @@
 #include <bit>
 
 #include "h264/cursor.hpp"
+#include "h264/exp_golomb.hpp"
 #include "h264/residual_tables.hpp"
 
 namespace pycodec_lm::h264 {
 namespace {
 
 constexpr uint64_t kMaxCodeNum = 0xFFFFFFFE;  // 9.1
-constexpr uint64_t kCodedBlockPatterns = 48;  // Table 9-4
-
-bool is_in_macroblock(Element element) {
-    return Element::kMbType <= element && element <= Element::kRunBefore;
-}
-
-int64_t signed_value(uint64_t code_num) {
-    const auto half = static_cast<int64_t>((code_num + 1) / 2);
-    return (code_num & 1) != 0 ? half : -half;  // Table 9-3
-}
 
 }  // namespace
 
@@ -182,12 +173,6 @@ int AvcCursor::take_bits(unsigned bits, int n_bits) {
     }
 }
 
-void AvcCursor::count_bits(int n) {
-    Position& p = position_;
-    p.bit = static_cast<uint8_t>((p.bit + n) & 7);
-    if (is_in_macroblock(p.at)) p.mb.n_bits = static_cast<uint16_t>(p.mb.n_bits + n);
-}
-
 int AvcCursor::take_number_bits(const Field& how, unsigned bits, int n_bits) {
     Position& p = position_;
     const int n_missing = how.n_bits - p.n_partial;
@@ -254,22 +239,25 @@ int AvcCursor::take_golomb_bits(unsigned bits, int n_bits, bool is_signed) {
 
 int AvcCursor::take_code_bits(const PrefixCode& code, unsigned bits, int n_bits) {
     Position& p = position_;
-    int child = p.node;
+    uint64_t read = p.partial;
+    uint64_t symbols = 0;
     int n = 0;
     do {
         ++n;
-        child = code.node(child).children[(bits >> (n_bits - n)) & 1];
-    } while (child > 0 && n < n_bits);
-    if ((code.symbols_below(child) & legal_rows()) == 0) return 0;
+        read = read << 1 | ((bits >> (n_bits - n)) & 1);
+        symbols = code.symbols_behind(read, p.n_partial + n);
+    } while (std::popcount(symbols) > 1 && n < n_bits);
+    if ((symbols & legal_rows()) == 0) return 0;
     count_bits(n);
-    if (child > 0) {
-        p.node = static_cast<uint16_t>(child);
-        p.n_partial = static_cast<uint8_t>(p.n_partial + n);
+    const int n_read = p.n_partial + n;
+    if (code.length(std::countr_zero(symbols)) > n_read) {
+        p.partial = read;
+        p.n_partial = static_cast<uint8_t>(n_read);
         return n;
     }
-    p.node = 0;
+    p.partial = 0;
     p.n_partial = 0;
-    take(-child - 1);
+    take(std::countr_zero(symbols));
     return n;
 }
 
@@ -324,9 +312,21 @@ bool AvcCursor::any_legal(uint64_t first, uint64_t last) const {
         case Element::kLevelPrefix:
             if (is_bit_limit_far()) return first <= max_level_prefix();
             break;
+        // A byte decides both at once: no need of all that are legal.
+        case Element::kNalRefIdc:
+            return any_legal_nal_ref_idc(first, last);
+        case Element::kNalUnitType:
+            if (first == last)
+                return is_legal_nal_header(static_cast<uint32_t>(first), p.nal_ref_idc);
+            break;
         // What is no short list of ranges.
         case Element::kPicOrderCntLsb:
             return any_legal_lsb(first, last);
+        case Element::kFrameNum:
+            return any_legal_frame_num(
+                static_cast<uint32_t>(first),
+                static_cast<uint32_t>(std::min<uint64_t>(last, UINT32_MAX))
+            );
         case Element::kPicParameterSetId:
             if (p.nal_unit_type != nal::kPps && is_first_slice())
                 return any_usable_pps(first, last);
@@ -380,6 +380,7 @@ AvcCursor::SignedRange AvcCursor::legal_signed() const {
             if (const SliceConstants* c = constants())
                 return {c->slice_qp_delta, c->slice_qp_delta};
             const int qp = 26 + pps().pic_init_qp_minus26;
+            if (grammar_->qp) return {*grammar_->qp - qp, *grammar_->qp - qp};
             return {-qp, 51 - qp};
         }
         case Element::kSliceAlphaC0OffsetDiv2:
@@ -391,15 +392,19 @@ AvcCursor::SignedRange AvcCursor::legal_signed() const {
                 return {c->slice_beta_offset_div2, c->slice_beta_offset_div2};
             return {-6, 6};
         case Element::kMbQpDelta:
+            if (grammar_->qp) return {0, 0};
             return {-26, 25};
-        case Element::kMvdL0X: {
-            const int64_t limit = sps().level_idc >= 60 ? 8192 * 4 : 2048 * 4;
-            return {-limit - p.mb.predicted.x, limit - 1 - p.mb.predicted.x};
-        }
-        case Element::kMvdL0Y: {
-            const int64_t limit = sps().limits().max_vmv_r * 4;
-            return {-limit - p.mb.predicted.y, limit - 1 - p.mb.predicted.y};
-        }
+        case Element::kMvdL0X:
+            return {-p.limits.mv_x - p.mb.predicted.x, p.limits.mv_x - 1 - p.mb.predicted.x};
+        case Element::kMvdL0Y:
+            return {-p.limits.mv_y - p.mb.predicted.y, p.limits.mv_y - 1 - p.mb.predicted.y};
+        case Element::kDeltaPicOrderCntBottom:
+        case Element::kDeltaPicOrderCnt0:
+        case Element::kDeltaPicOrderCnt1:
+        case Element::kOffsetForNonRefPic:
+        case Element::kOffsetForTopToBottomField:
+        case Element::kOffsetForRefFrame:
+            return portable_order_counts();
         default:
             return {-kMost, kMost};
     }
@@ -410,10 +415,11 @@ ValueSet AvcCursor::legal() const {
     if (p.at <= Element::kNalPayload) return legal_nal_field();
     switch (p.nal_unit_type) {
         case nal::kSps:
-            return p.at >= Element::kAspectRatioInfoPresentFlag ? legal_vui_field()
-                                                                : narrowed(legal_sps_field());
+            return p.at >= Element::kAspectRatioInfoPresentFlag
+                       ? legal_vui_field()
+                       : narrowed_sps_field(narrowed(legal_sps_field()));
         case nal::kPps:
-            return legal_pps_field();
+            return narrowed(legal_pps_field());
         case nal::kSlice:
         case nal::kIdrSlice:
             if (p.at >= Element::kCoeffToken) return legal_residual_field();
@@ -455,7 +461,5 @@ void AvcCursor::take(int64_t value) {
             take_nal_field(value);
     }
 }
-
-void AvcCursor::expect(Element element) { position_.at = element; }
 
 }  // namespace pycodec_lm::h264

@@ -3,11 +3,25 @@
 
 #include <algorithm>
 #include <limits>
+#include <stdexcept>
 #include <utility>
 
 #include "h264/cursor.hpp"
 
 namespace pycodec_lm::h264 {
+
+bool AvcGrammar::allows_level(const LevelLimits& limits) const {
+    if (level_idc && *level_idc != limits.level_idc) return false;
+    if (portable && limits.level_idc > kMaxPortableLevel) return false;
+    return std::max(least_width_mbs(), least_height_mbs()) <= max_side_mbs(limits) &&
+           least_frame_mbs() <= limits.max_fs;
+}
+
+bool AvcGrammar::has_level() const {
+    return std::any_of(kTableA_1.begin(), kTableA_1.end(), [&](const LevelLimits& limits) {
+        return allows_level(limits);
+    });
+}
 
 /// The stream may not go on: it has all its pictures.
 bool AvcCursor::is_stream_full() const {
@@ -23,6 +37,7 @@ const SliceConstants* AvcCursor::constants() const {
 bool AvcCursor::is_legal_nal_header(uint32_t type, uint32_t nal_ref_idc) const {
     const Position& p = position_;
     const AvcGrammar& grammar = *grammar_;
+    if (type == nal::kEndOfStream && grammar.n_pictures) return false;  // pictures are still due
     if (grammar.is_pinned() && p.offset >= grammar.pinned.size()) {
         // One IDR picture, then P pictures.
         const bool is_idr =
@@ -49,17 +64,11 @@ uint8_t AvcCursor::n_start_zeros() const {
                : 3;
 }
 
-/// Macroblocks that the slice still may have.
-uint32_t AvcCursor::n_mbs_of_slice_left() const {
-    const uint32_t n_left = n_mbs_left();
-    if (grammar_->slicing != Slicing::kMacroblock) return n_left;
-    return std::min(n_left, position_.slice.first_mb + 1 - position_.next_mb);
-}
-
 /// Of the legal values of a slice header's field, those that the grammar keeps.
 ValueSet AvcCursor::narrowed(ValueSet values) const {
     const Position& p = position_;
     const SliceConstants* constants = this->constants();
+    if (grammar_->portable) values = portable_part(values);
     if (constants == nullptr && !grammar_->portable) return values;
     const auto only = [&](uint32_t value) {
         return values.contains(value) ? ValueSet::only(value) : ValueSet();
@@ -69,8 +78,6 @@ ValueSet AvcCursor::narrowed(ValueSet values) const {
             return only(n_portable_refs() != pps().num_ref_idx_l0_default_active_minus1 + 1u);
         case Element::kNumRefIdxL0ActiveMinus1:
             return only(n_portable_refs() - 1);
-        case Element::kGapsInFrameNumValueAllowedFlag:
-            return only(0);
         default:
             break;
     }
@@ -91,10 +98,71 @@ ValueSet AvcCursor::narrowed(ValueSet values) const {
     }
 }
 
+/// Of the legal values of a sequence parameter set's field, those that the grammar keeps. There is
+/// always one: what comes first leaves room for what comes later.
+ValueSet AvcCursor::narrowed_sps_field(ValueSet values) const {
+    const AvcGrammar& grammar = *grammar_;
+    const Draft& draft = context_->draft;
+    const Sps& sps = draft.sps;
+    const bool is_high = sps.profile_idc == profile::kHigh;
+    // Cropped by two samples at a time.
+    const uint32_t crop_x = grammar.width ? 8 * sps.width_mbs - *grammar.width / 2 : 0;
+    const uint32_t crop_y = grammar.height ? 8 * sps.height_mbs - *grammar.height / 2 : 0;
+    const auto keep_if = [&](const auto& is_kept) {  // values below 64
+        uint64_t bits = 0;
+        for (uint32_t value = 0; value < 64; ++value) {
+            if (values.contains(value) && is_kept(value)) bits |= uint64_t{1} << value;
+        }
+        return ValueSet::of_bits(bits);
+    };
+    switch (position_.at) {
+        case Element::kProfileIdc:
+            return grammar.profile_idc ? ValueSet::only(*grammar.profile_idc) : values;
+        case Element::kConstraintSetFlags:
+            return keep_if([&](uint32_t flags) {
+                const bool has_set1 = (flags & 0b010000) != 0;
+                const bool has_set3 = (flags & 0b000100) != 0;
+                if (grammar.profile_idc == profile::kBaseline && !has_set1) return false;
+                if (is_high) return true;
+                // Before High the third is level 1b.
+                return has_set3 ? grammar.allows_level(*limits_of(9)) : grammar.level_idc != 9;
+            });
+        case Element::kLevelIdc:
+            if (!is_high && sps.has_constraint_set(3)) return values;
+            return keep_if([&](uint32_t level_idc) {
+                return grammar.allows_level(*limits_of(static_cast<uint8_t>(level_idc)));
+            });
+        case Element::kPicOrderCntType:
+            return grammar.shows_all_pictures() ? ValueSet::only(2) : values;
+        case Element::kMaxNumRefFrames:
+            return {0, max_dpb_frames(sps.limits(), grammar.least_frame_mbs())};
+        case Element::kPicWidthInMbsMinus1: {
+            if (grammar.width) return ValueSet::only(grammar.least_width_mbs() - 1);
+            const uint32_t most = max_frame_mbs(sps.limits(), sps.max_num_ref_frames);
+            return {0, std::min(most / grammar.least_height_mbs(), max_side_mbs(sps.limits())) - 1};
+        }
+        case Element::kPicHeightInMapUnitsMinus1:
+            return grammar.height ? ValueSet::only(grammar.least_height_mbs() - 1) : values;
+        case Element::kFrameCroppingFlag:
+            return crop_x + crop_y > 0 ? ValueSet::only(1) : values;
+        case Element::kFrameCropLeftOffset:
+            // libavcodec shows some of what is cropped at the left, for alignment.
+            if (!grammar.width) return values;
+            return grammar.portable ? ValueSet::only(0) : ValueSet(0, crop_x);
+        case Element::kFrameCropRightOffset:
+            return grammar.width ? ValueSet::only(crop_x - draft.crop[0]) : values;
+        case Element::kFrameCropTopOffset:
+            return grammar.height ? ValueSet(0, crop_y) : values;
+        case Element::kFrameCropBottomOffset:
+            return grammar.height ? ValueSet::only(crop_y - draft.crop[2]) : values;
+        default:
+            return values;
+    }
+}
+
 /// As many reference indices as there are pictures, up to the default: more make libavcodec warn.
 uint32_t AvcCursor::n_portable_refs() const {
-    uint32_t n_existing = 0;
-    for (const RefFrame& frame : context_->references.frames()) n_existing += frame.is_existing;
+    const auto n_existing = static_cast<uint32_t>(context_->references.n_existing());
     return std::clamp<uint32_t>(n_existing, 1, pps().num_ref_idx_l0_default_active_minus1 + 1u);
 }
 
@@ -170,29 +238,42 @@ Pinned pin_like(const uint8_t* data, size_t n_bytes) {
     for (size_t i = 0; i < n_bytes; ++i) {
         if (result.status = of_grammar.push(data[i]); !result.status) return result;
     }
-    note_endings(*grammar);
+    if (!note_endings(*grammar)) throw std::logic_error("the sample has more pictures than it can");
     result.grammar = std::move(grammar);
     return result;
 }
 
-/// What stands before a picture decides its header by its length alone: frame_num and the number of
+/// What stands before a slice decides its header by its length alone: frame_num and the number of
 /// references count pictures, and where order counts do not follow from these (types 0 and 1) the
 /// ending is left to be worked out each time.
-void note_endings(AvcGrammar& grammar) {
-    grammar.bytes_behind_pictures.clear();
-    if (!grammar.is_pinned() || !grammar.n_pictures) return;
+bool note_endings(AvcGrammar& grammar) {
+    grammar.bytes_behind_slices.clear();
+    grammar.most_bytes_of_ending_slice = 0;
+    if (!grammar.is_pinned() || !grammar.n_pictures) return true;
     AvcCursor cursor(std::make_shared<const AvcGrammar>(grammar));
     std::vector<uint8_t> stream;
-    cursor.complete(stream, std::numeric_limits<uint64_t>::max());
-    std::vector<uint64_t> ends;
-    for (const uint8_t byte : stream) {
-        const uint64_t n_before = cursor.n_pictures();
-        cursor.accept(byte);
-        if (n_before == 0 && cursor.n_slices() > 0 && !cursor.counts_order_by_frame_num()) return;
-        if (cursor.n_pictures() > n_before) ends.push_back(cursor.offset());
+    try {
+        cursor.complete(stream, std::numeric_limits<uint64_t>::max());
+    } catch (const std::logic_error&) {
+        for (const uint8_t byte : stream) cursor.accept(byte);
+        if (cursor.allowed().empty()) return false;
+        throw;
     }
-    grammar.bytes_behind_pictures.push_back(0);  // of none: not asked for
-    for (const uint64_t end : ends) grammar.bytes_behind_pictures.push_back(stream.size() - end);
+    std::vector<uint64_t> bytes_behind{stream.size()};
+    uint64_t most_bytes = 0;
+    uint64_t last_end = stream.size();
+    for (const uint8_t byte : stream) {
+        cursor.accept(byte);
+        if (cursor.n_slices() > 0 && !cursor.counts_order_by_frame_num()) return true;
+        if (cursor.n_whole_slices() != bytes_behind.size()) continue;
+        const uint64_t offset = cursor.offset();
+        bytes_behind.push_back(stream.size() - offset);
+        if (offset > last_end) most_bytes = std::max(most_bytes, offset - last_end);
+        last_end = offset;
+    }
+    grammar.most_bytes_of_ending_slice = most_bytes;
+    grammar.bytes_behind_slices = std::move(bytes_behind);
+    return true;
 }
 
 }  // namespace pycodec_lm::h264

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "grammar/status.hpp"
+#include "h264/level_limits.hpp"
 
 namespace pycodec_lm::h264 {
 
@@ -26,22 +27,47 @@ struct SliceConstants {
     friend bool operator==(const SliceConstants&, const SliceConstants&) = default;
 };
 
+/// openh264 knows none above.
+inline constexpr uint8_t kMaxPortableLevel = 52;
+
 struct AvcGrammar {
     /// Leaves out what is legal but makes some decoder complain (docs/design.md).
     bool portable = false;
     Slicing slicing = Slicing::kAny;
     /// The stream ends behind so many pictures, and not before.
     std::optional<uint64_t> n_pictures;
+    /// What all sequence parameter sets say. Baseline comes with constraint_set1_flag (constrained
+    /// baseline, A.2.1.1); level_idc is 9 for level 1b, however it is written.
+    std::optional<uint8_t> profile_idc;
+    std::optional<uint8_t> level_idc;
+    /// Luma samples that are shown, even numbers, of the fewest macroblocks that have so many.
+    std::optional<uint32_t> width;
+    std::optional<uint32_t> height;
+    /// QP_Y of all macroblocks but those of I_PCM.
+    std::optional<int8_t> qp;
     /// Not empty: the stream begins so (with its parameter sets), and all that follows are the
     /// slices of one IDR picture and of P pictures, with these constants in their headers. Start
     /// codes are as short as they may be.
     std::vector<uint8_t> pinned;
     SliceConstants idr;
     SliceConstants p;
-    /// By pictures there are: bytes of the ending behind them, where these are known.
-    std::vector<uint64_t> bytes_behind_pictures;
+    /// By slices there are (pictures, if slicing is not regular): bytes of the ending behind them,
+    /// where these are known.
+    std::vector<uint64_t> bytes_behind_slices;
+    /// The longest slice of those endings, the first left out.
+    uint64_t most_bytes_of_ending_slice = 0;
 
     bool is_pinned() const { return !pinned.empty(); }
+    /// Decoders show all n_pictures: libavcodec drops what comes behind its turn by order counts.
+    bool shows_all_pictures() const { return portable && n_pictures; }
+    /// The fewest macroblocks that pictures have in a row, in a column, and in all.
+    uint32_t least_width_mbs() const { return (width.value_or(1) + 15) / 16; }
+    uint32_t least_height_mbs() const { return (height.value_or(1) + 15) / 16; }
+    uint32_t least_frame_mbs() const { return least_width_mbs() * least_height_mbs(); }
+    /// It is the level asked for, if one is, and has pictures of the size.
+    bool allows_level(const LevelLimits& limits) const;
+    /// Some level is allowed.
+    bool has_level() const;
 };
 
 /// A grammar of streams like a sample: its parameter sets, the constants of its slice headers, its
@@ -53,7 +79,8 @@ struct Pinned {
 };
 Pinned pin_like(const uint8_t* data, size_t n_bytes);
 
-/// Works out bytes_behind_pictures of a pinned grammar, once all else is set.
-void note_endings(AvcGrammar& grammar);
+/// Works out what a pinned grammar knows of endings, once all else is set. False where no stream
+/// has so many pictures: their order counts, as the sample has them, do not reach so far.
+bool note_endings(AvcGrammar& grammar);
 
 }  // namespace pycodec_lm::h264

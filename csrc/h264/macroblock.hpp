@@ -1,6 +1,7 @@
 // A macroblock that is being read, and what its neighbours have to know of it later: 6.4, 7.4.5.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -16,6 +17,7 @@ struct MotionVector {
 inline constexpr int8_t kNoRefIdx = -1;  // intra
 inline constexpr uint8_t kIntraDc = 2;   // Intra_4x4_DC
 inline constexpr uint32_t kMaxMacroblockBits = 3200;
+inline constexpr uint32_t kCodedBlockPatterns = 48;  // Table 9-4
 
 /// The row or column of 4x4 blocks at a side of a macroblock.
 struct MbEdge {
@@ -57,6 +59,69 @@ struct Partition {
     int height = 4;
 };
 
+/// A number for each of n by n blocks of one component, with the row above, the column to the left
+/// and the corner between them, which are the neighbours'.
+template <int n>
+struct Bordered {
+    static constexpr uint8_t kNotAvailable = 64;
+
+    std::array<uint8_t, (n + 1) * (n + 1)> numbers{};
+
+    static constexpr size_t index_of(int column, int row) {
+        return static_cast<size_t>((n + 1) * (row + 1) + column + 1);
+    }
+    uint8_t at(int column, int row) const { return numbers[index_of(column, row)]; }
+    void put(int column, int row, uint8_t number) { numbers[index_of(column, row)] = number; }
+    void fill(uint8_t number) {
+        for (int row = 0; row < n; ++row) {
+            for (int column = 0; column < n; ++column) put(column, row, number);
+        }
+    }
+};
+
+/// total_coeff of blocks: 9.2.1.
+template <int n>
+struct CoeffCounts : Bordered<n> {
+    /// nC of a block.
+    int around(int column, int row) const {
+        const int sum = this->at(column - 1, row) + this->at(column, row - 1);
+        return sum < this->kNotAvailable ? (sum + 1) >> 1 : sum % this->kNotAvailable;
+    }
+};
+
+/// Intra4x4PredMode of the blocks of a macroblock, and of those around it of which samples may be
+/// used.
+struct IntraModes : Bordered<4> {
+    // By the samples that modes need, a bit a mode, 8.3.1.2: DC none; Horizontal and Horizontal_Up
+    // those to the left; Vertical, Diagonal_Down_Left and Vertical_Left those above;
+    // Diagonal_Down_Right, Vertical_Right and Horizontal_Down both and the corner.
+    static constexpr uint32_t kNeedNone = 1u << 2;
+    static constexpr uint32_t kNeedLeft = 1u << 1 | 1u << 8;
+    static constexpr uint32_t kNeedTop = 1u << 0 | 1u << 3 | 1u << 7;
+    static constexpr uint32_t kNeedAll = 1u << 4 | 1u << 5 | 1u << 6;
+
+    /// predIntra4x4PredMode, 8.3.1.1.
+    uint8_t predicted(int luma4x4_blk_idx) const {
+        const int column = column_of(luma4x4_blk_idx);
+        const int row = row_of(luma4x4_blk_idx);
+        const uint8_t left = at(column - 1, row);
+        const uint8_t top = at(column, row - 1);
+        return std::max(left, top) < kNotAvailable ? std::min(left, top) : kIntraDc;
+    }
+    /// The modes that a block may have, a bit each.
+    uint32_t legal(int luma4x4_blk_idx) const {
+        const int column = column_of(luma4x4_blk_idx);
+        const int row = row_of(luma4x4_blk_idx);
+        const bool has_left = at(column - 1, row) != kNotAvailable;
+        const bool has_top = at(column, row - 1) != kNotAvailable;
+        uint32_t modes = kNeedNone;
+        if (has_left) modes |= kNeedLeft;
+        if (has_top) modes |= kNeedTop;
+        if (has_left && has_top && at(column - 1, row - 1) != kNotAvailable) modes |= kNeedAll;
+        return modes;
+    }
+};
+
 struct Macroblock {
     MbKind kind = MbKind::kInter;
     MbShape shape = MbShape::k16x16;
@@ -64,21 +129,22 @@ struct Macroblock {
     uint8_t cbp_luma = 0;        // CodedBlockPatternLuma
     uint8_t cbp_chroma = 0;      // CodedBlockPatternChroma
     std::array<uint8_t, 4> sub_mb_type{};
-    std::array<int8_t, 4> ref_idx{};       // by 8x8 block
-    std::array<uint8_t, 16> intra_mode{};  // by raster position, as the rest
-    std::array<uint8_t, 16> total_coeff{};
-    std::array<std::array<uint8_t, 4>, 2> chroma_total_coeff{};
-    std::array<MotionVector, 16> mv{};
-    uint16_t mv_known = 0;  // 4x4 blocks whose motion is known, bit 4 * row + column
-    uint8_t n_mvs = 0;      // MvCnt
-    uint16_t n_bits = 0;    // of macroblock_layer() so far
+    std::array<int8_t, 4> ref_idx{};  // by 8x8 block
+    IntraModes intra_mode;            // of Intra_4x4
+    CoeffCounts<4> luma_counts;
+    std::array<CoeffCounts<2>, 2> chroma_counts;
+    std::array<MotionVector, 16> mv{};  // by raster position
+    uint16_t mv_known = 0;              // 4x4 blocks whose motion is known, bit 4 * row + column
+    uint8_t n_mvs = 0;                  // MvCnt
+    uint16_t n_bits = 0;                // of macroblock_layer() so far
 
     // What is being read of it.
     uint8_t part = 0;      // mbPartIdx, or luma4x4BlkIdx of prediction modes
     uint8_t sub_part = 0;  // subMbPartIdx
     uint16_t n_pcm = 0;    // samples read
     MotionVector predicted;
-    uint8_t block = 0;  // in residual()
+    uint32_t coded_blocks = 0;  // of residual(), a bit for each
+    uint8_t block = 0;          // that is due
     uint8_t max_coeff = 16;
     uint8_t coeff_table = 0;  // column of Table 9-5
     uint8_t total = 0;        // TotalCoeff
@@ -88,6 +154,21 @@ struct Macroblock {
     uint8_t level_prefix = 0;
     uint8_t zeros_left = 0;
 
+    /// Of the block that `part` counts to.
+    uint8_t predicted_intra_mode() const { return intra_mode.predicted(part); }
+    uint32_t legal_intra_modes() const { return intra_mode.legal(part); }
+
+    bool has_block(int i) const { return ((coded_blocks >> i) & 1) != 0; }
+    /// The blocks of residual() that are coded: 7.3.5.3.
+    uint32_t blocks_of_pattern() const {
+        uint32_t blocks = kind == MbKind::kIntra16x16 ? 1u << block::kLumaDc : 0;
+        for (int i = 0; i < 4; ++i) {
+            if ((cbp_luma >> i) & 1) blocks |= 0b1111u << (block::kLuma + 4 * i);
+        }
+        if (cbp_chroma != 0) blocks |= 0b11u << block::kChromaDc;
+        if (cbp_chroma == 2) blocks |= 0b11111111u << block::kChromaAc;
+        return blocks;
+    }
     /// The partition that `part` and `sub_part` count to.
     constexpr Partition partition() const {
         switch (shape) {

@@ -10,53 +10,19 @@ int16_t median(int16_t a, int16_t b, int16_t c) {
     return std::max(std::min(a, b), std::min(std::max(a, b), c));
 }
 
-// Intra_4x4 modes by the samples they need, a bit a mode, 8.3.1.2: DC none; Horizontal and
-// Horizontal_Up those to the left; Vertical, Diagonal_Down_Left and Vertical_Left those above;
-// Diagonal_Down_Right, Vertical_Right and Horizontal_Down both and the corner.
-constexpr uint32_t kNeedNone = 1u << 2;
-constexpr uint32_t kNeedLeft = 1u << 1 | 1u << 8;
-constexpr uint32_t kNeedTop = 1u << 0 | 1u << 3 | 1u << 7;
-constexpr uint32_t kNeedAll = 1u << 4 | 1u << 5 | 1u << 6;
-
 }  // namespace
 
-/// predIntra4x4PredMode, 8.3.1.1, of the block that p.mb.part counts to.
-uint8_t AvcCursor::predicted_intra_mode() const {
-    const Macroblock& mb = position_.mb;
-    const int column = column_of(mb.part);
-    const int row = row_of(mb.part);
-    const auto at = [&](int c, int r) { return mb.intra_mode[static_cast<size_t>(4 * r + c)]; };
-    uint8_t left;
-    uint8_t top;
-    if (column > 0) {
-        left = at(column - 1, row);
-    } else {
-        const MbEdge* edge = left_edge();
-        if (!serves_intra(edge)) return kIntraDc;
-        left = edge->intra_mode[static_cast<size_t>(row)];
+/// The modes of the blocks around the macroblock, of which samples may be used: 8.3.1.1.
+void AvcCursor::put_intra_modes_around() {
+    Bordered<4>& modes = position_.mb.intra_mode;
+    constexpr uint8_t kNotAvailable = Bordered<4>::kNotAvailable;
+    const MbEdge* left = serves_intra(left_edge()) ? left_edge() : nullptr;
+    const MbEdge* top = serves_intra(top_edge()) ? top_edge() : nullptr;
+    for (int i = 0; i < 4; ++i) {
+        modes.put(-1, i, left ? left->intra_mode[static_cast<size_t>(i)] : kNotAvailable);
+        modes.put(i, -1, top ? top->intra_mode[static_cast<size_t>(i)] : kNotAvailable);
     }
-    if (row > 0) {
-        top = at(column, row - 1);
-    } else {
-        const MbEdge* edge = top_edge();
-        if (!serves_intra(edge)) return kIntraDc;
-        top = edge->intra_mode[static_cast<size_t>(column)];
-    }
-    return std::min(left, top);
-}
-
-/// The modes that the block may have, a bit each.
-uint32_t AvcCursor::legal_intra_modes() const {
-    const int column = column_of(position_.mb.part);
-    const int row = row_of(position_.mb.part);
-    const bool has_left = column > 0 || serves_intra(left_edge());
-    const bool has_top = row > 0 || serves_intra(top_edge());
-    uint32_t modes = kNeedNone;
-    if (has_left) modes |= kNeedLeft;
-    if (has_top) modes |= kNeedTop;
-    if (!has_left || !has_top) return modes;
-    const bool has_corner = column > 0 || row > 0 || serves_intra(top_left_edge());
-    return has_corner ? modes | kNeedAll : modes;
+    modes.put(-1, -1, serves_intra(top_left_edge()) ? kIntraDc : kNotAvailable);
 }
 
 /// Table 8-4: 0 vertical, 1 horizontal, 2 DC, 3 plane.
@@ -75,13 +41,13 @@ bool AvcCursor::is_legal_intra16x16_mode(uint32_t mode) const {
 }
 
 /// Table 8-5: 0 DC, 1 horizontal, 2 vertical, 3 plane.
-bool AvcCursor::is_legal_intra_chroma_mode(uint32_t mode) const {
+bool AvcCursor::is_legal_intra_chroma_mode(uint64_t mode) const {
     constexpr uint32_t kAs16x16[] = {2, 1, 0, 3};
-    return is_legal_intra16x16_mode(kAs16x16[mode]);
+    return mode < std::size(kAs16x16) && is_legal_intra16x16_mode(kAs16x16[mode]);
 }
 
 /// The motion of the 4x4 block at a column and row of this macroblock or beside it: 8.4.1.3.2.
-AvcCursor::MotionNeighbour AvcCursor::motion_at(int column, int row) const {
+inline AvcCursor::MotionNeighbour AvcCursor::motion_at(int column, int row) const {
     const Macroblock& mb = position_.mb;
     const auto of_edge = [](const MbEdge* edge, int i) -> MotionNeighbour {
         if (edge == nullptr) return {};
@@ -100,7 +66,9 @@ AvcCursor::MotionNeighbour AvcCursor::motion_at(int column, int row) const {
 }
 
 /// Median prediction, 8.4.1.3.1, of a partition at a column and row, so many 4x4 blocks wide.
-MotionVector AvcCursor::predict_motion(int column, int row, int width, int8_t ref_idx) const {
+inline MotionVector AvcCursor::predict_motion(
+    int column, int row, int width, int8_t ref_idx
+) const {
     const MotionNeighbour a = motion_at(column - 1, row);
     MotionNeighbour b = motion_at(column, row - 1);
     MotionNeighbour c = motion_at(column + width, row - 1);
@@ -118,6 +86,7 @@ MotionVector AvcCursor::predict_partition() const {
     const Macroblock& mb = position_.mb;
     const Partition at = mb.partition();
     const int8_t ref_idx = mb.ref_idx[static_cast<size_t>(2 * (at.row / 2) + at.column / 2)];
+    if (mb.shape == MbShape::k16x16) return predict_motion(0, 0, 4, ref_idx);
     // Halves of a macroblock look to one side first.
     if (mb.shape == MbShape::k16x8) {
         const MotionNeighbour n = mb.part == 0 ? motion_at(0, -1) : motion_at(-1, 2);

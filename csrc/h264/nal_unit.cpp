@@ -16,7 +16,8 @@ bool AvcCursor::has_usable_pps(bool is_idr) const {
 bool AvcCursor::any_usable_pps(uint64_t first, uint64_t last) const {
     const auto& ids = context_->sets->pps_ids;
     return std::any_of(ids.begin(), ids.end(), [&](uint8_t id) {
-        return first <= id && id <= last && why_no_pps(id, position_.slice.is_idr()) == Code::kOk;
+        return first <= id && id <= last && why_no_pps(id, position_.slice.is_idr()) == Code::kOk &&
+               is_countable_with(id);
     });
 }
 
@@ -80,6 +81,15 @@ ValueSet AvcCursor::legal_nal_unit_types(uint32_t nal_ref_idc) const {
     return types == 0 ? ValueSet() : ValueSet::of_bits(types);
 }
 
+bool AvcCursor::any_legal_nal_ref_idc(uint64_t first, uint64_t last) const {
+    for (auto idc = static_cast<uint32_t>(first); idc <= last; ++idc) {
+        for (uint32_t type = 0; type < 32; ++type) {
+            if (is_legal_nal_header(type, idc)) return true;
+        }
+    }
+    return false;
+}
+
 ValueSet AvcCursor::legal_nal_field() const {
     const Position& p = position_;
     switch (p.at) {
@@ -87,9 +97,8 @@ ValueSet AvcCursor::legal_nal_field() const {
             return ValueSet::only(0);
         case Element::kNalRefIdc: {
             ValueSet values;
-            if (legal_nal_unit_types(0).any_in(0, 31)) values.add(0);
-            for (uint32_t idc = 1; idc < 4; ++idc) {
-                if (legal_nal_unit_types(idc).any_in(0, 31)) values.add(idc);
+            for (uint32_t idc = 0; idc < 4; ++idc) {
+                if (any_legal_nal_ref_idc(idc, idc)) values.add(idc);
             }
             return values;
         }
@@ -97,6 +106,11 @@ ValueSet AvcCursor::legal_nal_field() const {
             return legal_nal_unit_types(p.nal_ref_idc);
         case Element::kFfByte:
             return ValueSet::only(0xFF);
+        case Element::kPrimaryPicType: {
+            ValueSet types(0, 7);
+            for (const uint32_t without_i : {3u, 4u}) types.remove(without_i);
+            return types;
+        }
         default:
             return {0, 255};
     }
@@ -120,7 +134,7 @@ void AvcCursor::take_nal_field(int64_t value) {
             p.n_payload = 0;
             return expect(Element::kPayloadSize);
         case Element::kPayloadSize:
-            p.n_payload += static_cast<uint32_t>(value);
+            p.n_payload += static_cast<uint64_t>(value);
             if (value == 0xFF) return;
             break;
         case Element::kSeiPayload:
@@ -208,7 +222,6 @@ void AvcCursor::end_nal_unit() {
     p.bit = 0;
     p.n_partial = 0;
     p.partial = 0;
-    p.node = 0;
     p.n_zeros = 0;
     p.after_emulation = false;
     p.may_end = false;

@@ -1,53 +1,81 @@
 // Neighbouring macroblocks: 6.4.9 to 6.4.12. Only those of the same slice are available.
 //
-// The bottoms of macroblocks go into a ring, in the order of addresses, with room for more than two
-// rows: what the bits of one byte add overwrites nothing that the state before the byte may need.
+// The bottoms of macroblocks go into a ring, in the order of addresses, with room for several rows:
+// what the bits of one byte add overwrites nothing that the state before the byte may need.
+#include <algorithm>
+#include <bit>
+
 #include "h264/cursor.hpp"
 
 namespace pycodec_lm::h264 {
+namespace {
 
-/// The bottom of the macroblock so many addresses before this one.
-const MbEdge& AvcCursor::slot(uint32_t distance) const {
-    const auto n = static_cast<uint32_t>(above_->size());
-    return (*above_)[(position_.ring + n - distance) % n];
+/// What a macroblock may look at: the row above, and one more to the left.
+uint32_t n_edges_needed(const Sps& sps) { return sps.width_mbs + 1; }
+
+/// What a byte may put: a run of skipped macroblocks, and some with a few bits each.
+uint32_t n_edges_of_byte(const Sps& sps) { return 2 * n_edges_needed(sps) + 8; }
+
+/// A power of two, so that places follow from counts that wrap.
+size_t ring_size(const Sps& sps) {
+    return std::bit_ceil(size_t{n_edges_needed(sps)} + 2 * n_edges_of_byte(sps));
 }
 
-void AvcCursor::put_edges(const MbEdge& bottom, const MbEdge& right) {
+}  // namespace
+
+void AvcCursor::prepare_edges() {
+    if (above_->size() != ring_size(sps())) above_.edit().assign(ring_size(sps()), MbEdge{});
+}
+
+/// Behind so many edges from here, the next byte still overwrites none that this state may need.
+uint32_t AvcCursor::room_for_edges() const {
+    return static_cast<uint32_t>(above_->size()) - n_edges_needed(sps()) - n_edges_of_byte(sps());
+}
+
+/// To the macroblock so many addresses on.
+void AvcCursor::move_on(uint32_t n) {
+    Position& p = position_;
+    const uint32_t width = p.limits.width_mbs;
+    p.next_mb += n;
+    p.column += n;
+    if (p.column >= width) p.column = p.column < 2 * width ? p.column - width : p.column % width;
+}
+
+/// P_Skip macroblocks. Behind the end of the row they all stand still: the first of a row has no
+/// neighbour to the left, and then each has one that does not move (8.4.1.1). So of a long run only
+/// the first row is worked out, and only as many edges are put as macroblocks behind can need.
+void AvcCursor::skip_macroblocks(uint32_t n) {
+    Position& p = position_;
+    const uint32_t width = p.limits.width_mbs;
+    const uint32_t n_of_row = std::min(n, width - p.column);
+    const uint32_t n_needed = width + 1;
+    p.last_n_mvs = 1;
+    if (n - n_of_row >= n_needed) {
+        put_still_edges(n_needed);
+        return move_on(n);
+    }
+    uint32_t n_left = n;
+    MbEdge edge;
+    edge.ref_idx = {0, 0};
+    for (uint32_t i = 0; i < n_of_row; ++i) {
+        const MotionVector mv = skip_motion();
+        if (mv == MotionVector{}) break;
+        edge.mv.fill(mv);
+        put_edges(edge, edge);
+        move_on(1);
+        --n_left;
+    }
+    if (n_left == 0) return;
+    put_still_edges(n_left);
+    move_on(n_left);
+}
+
+void AvcCursor::put_still_edges(uint32_t n) {
+    MbEdge still;
+    still.ref_idx = {0, 0};
     auto& ring = above_.edit();
-    ring[position_.ring] = bottom;
-    position_.ring = (position_.ring + 1) % static_cast<uint32_t>(ring.size());
-    position_.left = right;
-}
-
-const MbEdge* AvcCursor::left_edge() const {
-    const Position& p = position_;
-    const bool is_available = p.next_mb > p.slice.first_mb && p.next_mb % sps().width_mbs != 0;
-    return is_available ? &p.left : nullptr;
-}
-
-const MbEdge* AvcCursor::top_edge() const {
-    const uint32_t width = sps().width_mbs;
-    if (position_.next_mb < position_.slice.first_mb + width) return nullptr;
-    return &slot(width);
-}
-
-const MbEdge* AvcCursor::top_right_edge() const {
-    const uint32_t width = sps().width_mbs;
-    const bool is_last = position_.next_mb % width == width - 1;
-    if (is_last || position_.next_mb + 1 < position_.slice.first_mb + width) return nullptr;
-    return &slot(width - 1);
-}
-
-const MbEdge* AvcCursor::top_left_edge() const {
-    const uint32_t width = sps().width_mbs;
-    const bool is_first = position_.next_mb % width == 0;
-    if (is_first || position_.next_mb < position_.slice.first_mb + width + 1) return nullptr;
-    return &slot(width + 1);
-}
-
-/// Its samples may be used for intra prediction.
-bool AvcCursor::serves_intra(const MbEdge* edge) const {
-    return edge != nullptr && (edge->is_intra() || !pps().constrained_intra_pred_flag);
+    for (uint32_t i = 0; i < n; ++i) ring[position_.n_edges++ & (ring.size() - 1)] = still;
+    position_.left = still;
 }
 
 }  // namespace pycodec_lm::h264

@@ -19,9 +19,21 @@ inline constexpr uint32_t kMaxRefFrames = 16;
 namespace profile {
 inline constexpr uint8_t kBaseline = 66;
 inline constexpr uint8_t kMain = 77;
-inline constexpr uint8_t kExtended = 88;
 inline constexpr uint8_t kHigh = 100;
 }  // namespace profile
+
+struct Pps {
+    uint8_t pic_parameter_set_id = 0;
+    uint8_t seq_parameter_set_id = 0;
+    bool bottom_field_pic_order_in_frame_present_flag = false;
+    uint8_t num_ref_idx_l0_default_active_minus1 = 0;
+    uint8_t weighted_bipred_idc = 0;
+    int8_t pic_init_qp_minus26 = 0;
+    bool deblocking_filter_control_present_flag = false;
+    bool constrained_intra_pred_flag = false;
+    bool redundant_pic_cnt_present_flag = false;
+    bool has_extension = false;  // transform_8x8_mode_flag and what follows it
+};
 
 struct Sps {
     uint8_t seq_parameter_set_id = 0;
@@ -34,7 +46,7 @@ struct Sps {
     bool delta_pic_order_always_zero_flag = false;
     int32_t offset_for_non_ref_pic = 0;
     int32_t offset_for_top_to_bottom_field = 0;
-    std::vector<int32_t> offset_for_ref_frame;
+    std::vector<int64_t> offset_sums;  // of offset_for_ref_frame, from the first to each
     uint8_t max_num_ref_frames = 0;
     bool gaps_in_frame_num_value_allowed_flag = false;
     uint32_t width_mbs = 1;     // PicWidthInMbs
@@ -56,24 +68,17 @@ struct Sps {
     bool has_arbitrary_slice_order() const {
         return profile_idc == profile::kBaseline && !has_constraint_set(1);
     }
+    /// What A.2.1 and A.2.2 say of picture parameter sets.
+    bool allows(const Pps& pps) const {
+        if (obeys_baseline() && pps.weighted_bipred_idc != 0) return false;
+        if ((obeys_baseline() || obeys_main()) && pps.has_extension) return false;
+        return has_arbitrary_slice_order() || !pps.redundant_pic_cnt_present_flag;
+    }
     uint32_t max_frame_num() const { return 1u << log2_max_frame_num; }
     uint32_t frame_mbs() const { return width_mbs * height_mbs; }
+    /// Reference frames that are kept at most, 8.2.5.3.
+    size_t max_kept_frames() const { return std::max<size_t>(max_num_ref_frames, 1); }
     const LevelLimits& limits() const { return *limits_of(level_idc); }
-};
-
-struct Pps {
-    uint8_t pic_parameter_set_id = 0;
-    uint8_t seq_parameter_set_id = 0;
-    bool entropy_coding_mode_flag = false;
-    bool bottom_field_pic_order_in_frame_present_flag = false;
-    uint8_t num_ref_idx_l0_default_active_minus1 = 0;
-    bool weighted_pred_flag = false;
-    uint8_t weighted_bipred_idc = 0;
-    int8_t pic_init_qp_minus26 = 0;
-    bool deblocking_filter_control_present_flag = false;
-    bool constrained_intra_pred_flag = false;
-    bool redundant_pic_cnt_present_flag = false;
-    bool has_extension = false;  // transform_8x8_mode_flag and what follows it
 };
 
 struct ParameterSets {
@@ -89,6 +94,9 @@ struct ParameterSets {
         const auto first =
             std::find_if(sps.begin(), sps.end(), [](const auto& set) { return set != nullptr; });
         return first == sps.end() ? uint8_t{0} : static_cast<uint8_t>(first - sps.begin());
+    }
+    bool has_bottom_delta(uint8_t pic_parameter_set_id) const {
+        return pps[pic_parameter_set_id]->bottom_field_pic_order_in_frame_present_flag;
     }
     bool has_pps() const { return !pps_ids.empty(); }
 

@@ -38,7 +38,6 @@ void AvcCursor::take_pps_field(int64_t value) {
             pps.seq_parameter_set_id = small;
             return expect(Element::kEntropyCodingModeFlag);
         case Element::kEntropyCodingModeFlag:
-            pps.entropy_coding_mode_flag = flag;
             return expect(Element::kBottomFieldPicOrderInFramePresentFlag);
         case Element::kBottomFieldPicOrderInFramePresentFlag:
             pps.bottom_field_pic_order_in_frame_present_flag = flag;
@@ -51,7 +50,6 @@ void AvcCursor::take_pps_field(int64_t value) {
         case Element::kNumRefIdxL1DefaultActiveMinus1:
             return expect(Element::kWeightedPredFlag);
         case Element::kWeightedPredFlag:
-            pps.weighted_pred_flag = flag;
             return expect(Element::kWeightedBipredIdc);
         case Element::kWeightedBipredIdc:
             pps.weighted_bipred_idc = small;

@@ -7,7 +7,7 @@
 namespace pycodec_lm::h264 {
 
 /// 8.2.1.1 to 8.2.1.3, for a frame with the header fields read so far.
-AvcCursor::PictureNumbers AvcCursor::numbers_of(const SliceHeader& slice) const {
+PictureNumbers AvcCursor::numbers_of(const SliceHeader& slice) const {
     const Context& c = *context_;
     const Sps& s = *c.sps;
     PictureNumbers n{
@@ -31,16 +31,14 @@ AvcCursor::PictureNumbers AvcCursor::numbers_of(const SliceHeader& slice) const 
         n.bottom = n.top;
         return n;
     }
-    const auto n_cycle = static_cast<int64_t>(s.offset_for_ref_frame.size());
+    const auto n_cycle = static_cast<int64_t>(s.offset_sums.size());
     int64_t abs_frame_num = n_cycle > 0 ? frame_num : 0;
     if (!slice.is_reference() && abs_frame_num > 0) --abs_frame_num;
     int64_t expected = 0;
     if (abs_frame_num > 0) {
-        int64_t delta_per_cycle = 0;
-        for (const int32_t offset : s.offset_for_ref_frame) delta_per_cycle += offset;
-        expected = (abs_frame_num - 1) / n_cycle * delta_per_cycle;
-        for (int64_t i = 0; i <= (abs_frame_num - 1) % n_cycle; ++i)
-            expected += s.offset_for_ref_frame[static_cast<size_t>(i)];
+        const int64_t i = abs_frame_num - 1;
+        expected =
+            i / n_cycle * s.offset_sums.back() + s.offset_sums[static_cast<size_t>(i % n_cycle)];
     }
     if (!slice.is_reference()) expected += s.offset_for_non_ref_pic;
     n.top = expected + slice.delta_pic_order_cnt[0];
@@ -60,31 +58,59 @@ int64_t AvcCursor::pic_order_cnt_msb_of(const SliceHeader& slice) const {
     return msb;
 }
 
-/// The counts that neither range nor order forbids for a frame's lower count: 8.2.1, 7.4.1.2.2.
-AvcCursor::SignedRange AvcCursor::order_count_window(const SliceHeader& slice) const {
+/// The frames that 8.2.5.2 infers in front of one with a frame_num.
+uint32_t AvcCursor::n_inferred(uint32_t frame_num) const {
+    const uint32_t most = context_->sps->max_frame_num();
+    return (frame_num + 2 * most - context_->prev_ref_frame_num - 1) % most;
+}
+
+/// The counts that neither range nor order forbids for a frame's lower count: 8.2.1, 7.4.1.2.2. It
+/// comes behind so many inferred frames, which are still to push others out.
+AvcCursor::SignedRange AvcCursor::order_count_window(
+    const SliceHeader& slice, uint32_t n_inferred
+) const {
     const Context& c = *context_;
     SignedRange window{INT32_MIN, INT32_MAX};
     if (slice.is_idr()) return window;
-    for (const RefFrame& frame : c.references.frames()) {
+    // libavcodec drops pictures that come too late to be put out in their order.
+    if (grammar_->portable || grammar_->is_pinned())
+        window.first = std::max(window.first, c.order_counts.highest() + 1);
+    const size_t n_frames = c.references.size() + n_inferred;
+    const size_t n_kept = c.sps->max_kept_frames();
+    size_t n_out = n_inferred > 0 && n_frames > n_kept ? n_frames - n_kept : 0;
+    for (const RefFrame& frame : c.references.frames()) {  // the oldest first
+        if (!frame.is_long_term && n_out > 0) {
+            --n_out;
+            continue;
+        }
         if (!frame.is_existing) continue;
         window.first = std::max<int64_t>(window.first, frame.pic_order_cnt + int64_t{INT16_MIN});
         window.last = std::min<int64_t>(window.last, frame.pic_order_cnt + int64_t{INT16_MAX});
     }
-    if (!c.previous.is_reference && !slice.is_reference())
+    if (!c.previous.is_reference && !slice.is_reference() && n_inferred == 0)
         window.first = std::max(window.first, std::max(c.previous.top, c.previous.bottom));
     return window;
 }
 
 /// Some top in first..last is free, with a bottom that is so much more; none: it is chosen later.
 bool AvcCursor::any_free_count(
-    const SliceHeader& slice, int64_t first, int64_t last, std::optional<int64_t> bottom
+    const SliceHeader& slice, int64_t first, int64_t last, std::optional<int64_t> bottom,
+    uint32_t n_inferred
 ) const {
     const int64_t low = std::min<int64_t>(0, bottom.value_or(0));
     const int64_t high = std::max<int64_t>(0, bottom.value_or(0));
-    const SignedRange window = order_count_window(slice);
+    const SignedRange window = order_count_window(slice, n_inferred);
+    const OrderRoom room = order_room(slice);
+    if (-low > room.below || high > room.above) return false;
     first = std::max(first, window.first - low);
-    last = std::min({last, window.last - low, INT32_MAX - high});
+    last = std::min({last, window.last - low, room.highest - high});
     if (slice.is_idr()) {
+        if (!bottom) {
+            // delta_pic_order_cnt[1] has to lead from a top above 0 to a bottom of 0.
+            const Sps& s = *context_->sps;
+            const int64_t offset = s.pic_order_cnt_type == 1 ? s.offset_for_top_to_bottom_field : 0;
+            last = std::min({last, room.below, portable_order_counts().last - offset});
+        }
         // The lower of the counts of an IDR picture is 0.
         return first <= last && (bottom ? first <= -low && -low <= last : last >= 0);
     }
@@ -111,10 +137,53 @@ bool AvcCursor::can_start_picture(bool is_reference) const {
         const int64_t most = (int64_t{1} << s.log2_max_pic_order_cnt_lsb) - 1;
         return any_free_lsb(slice, 0, most, false);
     }
+    if (s.pic_order_cnt_type == 2) return is_countable(slice, false);
+    const auto& ids = c.sets->pps_ids;
+    return std::any_of(ids.begin(), ids.end(), [&](uint8_t id) {
+        return why_no_pps(id, false) == Code::kOk &&
+               is_countable(slice, c.sets->has_bottom_delta(id));
+    });
+}
+
+/// Where order counts follow from frame_num (types 1 and 2): some count is free, for a frame whose
+/// bottom count has a delta of its own or not.
+bool AvcCursor::is_countable(const SliceHeader& slice, bool has_bottom_delta) const {
+    const Sps& s = *context_->sps;
     const PictureNumbers n = numbers_of(slice);
-    if (s.pic_order_cnt_type == 1 && !s.delta_pic_order_always_zero_flag)
-        return any_free_count(slice, INT32_MIN, INT32_MAX, std::nullopt);
-    return any_free_count(slice, n.top, n.top, n.bottom - n.top);
+    const uint32_t n_inferred = this->n_inferred(slice.frame_num);
+    std::optional<int64_t> bottom = n.bottom - n.top;
+    if (s.pic_order_cnt_type == 2 || s.delta_pic_order_always_zero_flag)
+        return any_free_count(slice, n.top, n.top, bottom, n_inferred);
+    if (has_bottom_delta) bottom.reset();
+    // What delta_pic_order_cnt[0] can add.
+    const SignedRange deltas = portable_order_counts();
+    return any_free_count(slice, n.top + deltas.first, n.top + deltas.last, bottom, n_inferred);
+}
+
+/// A picture that begins with this header as far as it is read, and no gap in front of it, has some
+/// count if it takes a picture parameter set.
+bool AvcCursor::is_countable_with(uint8_t pic_parameter_set_id) const {
+    const Context& c = *context_;
+    SliceHeader slice = position_.slice;
+    if (slice.is_idr() || c.sps->pic_order_cnt_type != 1) return true;
+    slice.frame_num = (c.prev_ref_frame_num + 1) % c.sps->max_frame_num();
+    return is_countable(slice, c.sets->has_bottom_delta(pic_parameter_set_id));
+}
+
+/// Behind a gap the counts can be out of range.
+bool AvcCursor::any_legal_frame_num(uint32_t first, uint32_t last) const {
+    const ValueSet values = narrowed(legal_frame_nums());
+    SliceHeader slice = position_.slice;
+    const bool has_gaps = sps().gaps_in_frame_num_value_allowed_flag;
+    if (!has_gaps || sps().pic_order_cnt_type == 0 || slice.is_idr() || !is_first_slice())
+        return values.any_in(first, last);
+    for (auto next = values.lowest_in(first, last); next; next = values.lowest_in(first, last)) {
+        slice.frame_num = *next;
+        if (is_countable(slice, pps().bottom_field_pic_order_in_frame_present_flag)) return true;
+        if (*next == last) return false;
+        first = *next + 1;
+    }
+    return false;
 }
 
 /// Some pic_order_cnt_lsb of first..last gives a free top count; where the bottom does not follow
@@ -215,11 +284,13 @@ bool AvcCursor::any_legal_delta(int64_t first, int64_t last) const {
 
 /// The bottom counts that go with a top count: no other picture's may lie between.
 AvcCursor::SignedRange AvcCursor::free_bottoms(const SliceHeader& slice, int64_t top) const {
-    if (slice.is_idr()) return top == 0 ? SignedRange{0, INT32_MAX} : SignedRange{0, 0};
+    const OrderRoom room = order_room(slice);
+    const int64_t last = std::min(top + room.above, room.highest);
+    if (slice.is_idr()) return top == 0 ? SignedRange{0, last} : SignedRange{0, 0};
     const SignedRange window = order_count_window(slice);
     return {
-        std::max(context_->order_counts.below(top) + 1, window.first),
-        std::min<int64_t>(context_->order_counts.above(top) - 1, INT32_MAX)
+        std::max({context_->order_counts.below(top) + 1, window.first, top - room.below}),
+        std::min({context_->order_counts.above(top) - 1, last, int64_t{INT32_MAX}})
     };
 }
 

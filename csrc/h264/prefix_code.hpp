@@ -62,6 +62,17 @@ public:
         return child < 0 ? uint64_t{1} << (-child - 1) : node(child).symbols;
     }
 
+    /// The symbols whose codes begin with these bits, or are just them.
+    constexpr uint64_t symbols_behind(uint64_t bits, int n_bits) const {
+        int child = 0;
+        for (int n_left = n_bits; n_left > 0; --n_left) {
+            child = node(child).children[(bits >> (n_left - 1)) & 1];
+            if (child > 0) continue;
+            return n_left > 1 ? 0 : symbols_below(child);
+        }
+        return node(child).symbols;
+    }
+
     /// Bits of the shortest code of a set that is not empty.
     constexpr int least_length(uint64_t symbols) const {
         int least = 64;

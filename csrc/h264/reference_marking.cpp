@@ -9,14 +9,6 @@ namespace pycodec_lm::h264 {
 void AvcCursor::begin_marking() {
     Position& p = position_;
     p.i = 0;  // values read
-    if (is_first_slice()) {
-        Context& context = context_.edit();
-        context.marking.clear();
-        context.after = context.references;
-        context.long_term_frame_idx.reset();
-        context.has_mmco4 = false;
-        context.has_mmco1_to_3 = false;
-    }
     expect(
         p.slice.is_idr() ? Element::kNoOutputOfPriorPicsFlag
                          : Element::kAdaptiveRefPicMarkingModeFlag
@@ -28,12 +20,11 @@ ValueSet AvcCursor::legal_marking_field() const {
     const Context& c = *context_;
     if (!is_first_slice()) return ValueSet::only(c.marking[p.i]);
     const ReferencePictures& after = c.after;
-    const uint32_t most_frames = std::max<uint32_t>(c.sps->max_num_ref_frames, 1);
     switch (p.at) {
         case Element::kLongTermReferenceFlag:
             return {0, c.sps->max_num_ref_frames == 0 ? 0u : 1u};
         case Element::kAdaptiveRefPicMarkingModeFlag:
-            return {after.n_long_term() == most_frames ? 1u : 0u, 1};
+            return {after.n_long_term() == c.sps->max_kept_frames() ? 1u : 0u, 1};
         case Element::kMemoryManagementControlOperation:
             return legal_marking_operations();
         case Element::kDifferenceOfPicNumsMinus1: {
@@ -64,17 +55,12 @@ ValueSet AvcCursor::legal_marking_field() const {
 ValueSet AvcCursor::legal_marking_operations() const {
     const Context& c = *context_;
     const ReferencePictures& after = c.after;
-    const size_t most_frames = std::max<size_t>(c.sps->max_num_ref_frames, 1);
-    bool has_short_term = false;
-    bool has_existing = false;
-    for (const RefFrame& frame : after.frames()) {
-        has_short_term = has_short_term || !frame.is_long_term;
-        has_existing = has_existing || (!frame.is_long_term && frame.is_existing);
-    }
+    const bool has_short_term = after.size() > after.n_long_term();
+    const bool has_existing = after.n_existing_short_term() > 0;
     const int n_indices = after.max_long_term_frame_idx() + 1;
     const bool has_mmco6 = c.long_term_frame_idx.has_value();
     ValueSet operations;
-    if (after.size() < most_frames) operations.add(0);
+    if (after.size() < c.sps->max_kept_frames()) operations.add(0);
     if (has_short_term && !c.current.had_mmco5) operations.add(1);
     if (after.n_long_term() > 0 && !c.current.had_mmco5) operations.add(2);
     if (has_existing && !c.current.had_mmco5 && n_indices > (has_mmco6 ? 1 : 0)) operations.add(3);

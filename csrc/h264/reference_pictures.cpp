@@ -11,6 +11,12 @@ size_t ReferencePictures::n_long_term() const {
     return n;
 }
 
+size_t ReferencePictures::n_existing() const {
+    size_t n = 0;
+    for (const RefFrame& frame : frames()) n += frame.is_existing;
+    return n;
+}
+
 void ReferencePictures::clear() {
     n_frames_ = 0;
     max_long_term_frame_idx_ = kNoLongTermFrameIndices;
@@ -24,7 +30,7 @@ void ReferencePictures::remove(size_t index) {
 }
 
 void ReferencePictures::slide_window(const Sps& sps, uint32_t frame_num) {
-    if (n_frames_ < std::max<size_t>(sps.max_num_ref_frames, 1)) return;
+    if (n_frames_ < sps.max_kept_frames()) return;
     std::optional<size_t> oldest;
     int64_t least = std::numeric_limits<int64_t>::max();
     for (size_t i = 0; i < n_frames_; ++i) {
@@ -81,39 +87,63 @@ std::optional<size_t> ReferencePictures::find_long_term(uint32_t long_term_pic_n
 }
 
 void OrderCounts::add(int32_t first, int32_t last) {
-    auto& intervals = intervals_.edit();
-    const std::pair<int32_t, int32_t> interval{first, last};
-    intervals.insert(std::upper_bound(intervals.begin(), intervals.end(), interval), interval);
+    Counts& counts = counts_.edit();
+    auto& chunks = counts.chunks;
+    const Interval interval{first, last};
+    const auto next = std::partition_point(chunks.begin(), chunks.end(), [&](const auto& chunk) {
+        return chunk->back() < interval;
+    });
+    auto at = static_cast<size_t>(next - chunks.begin());
+    if (next == chunks.end()) {
+        // Most streams only ascend: full chunks are left alone.
+        if (chunks.empty() || chunks.back()->size() == kMostOfChunk) chunks.emplace_back();
+        at = chunks.size() - 1;
+    }
+    Chunk& chunk = chunks[at].edit();
+    chunk.insert(std::upper_bound(chunk.begin(), chunk.end(), interval), interval);
+    if (chunk.size() > kMostOfChunk) {
+        const auto half = chunk.begin() + kMostOfChunk / 2;
+        CopyOnWrite<Chunk> upper(Chunk(half, chunk.end()));
+        chunk.erase(half, chunk.end());
+        chunks.insert(chunks.begin() + static_cast<std::ptrdiff_t>(at) + 1, upper);
+    }
+    counts.highest = std::max<int64_t>(counts.highest, last);
+    if (++counts.n <= kMost) return;
+    const int64_t below = int64_t{first} - chunks.front()->front().first;
+    const int64_t above = int64_t{chunks.back()->back().second} - last;
+    const auto furthest = below > above ? chunks.begin() : chunks.end() - 1;
+    counts.n -= (*furthest)->size();
+    chunks.erase(furthest);
+}
+
+OrderCounts::Neighbours OrderCounts::around(int64_t count) const {
+    const auto& chunks = counts_->chunks;
+    const auto next = std::partition_point(chunks.begin(), chunks.end(), [&](const auto& chunk) {
+        return chunk->back().second < count;
+    });
+    const Interval* last_before = next == chunks.begin() ? nullptr : &(*(next - 1))->back();
+    if (next == chunks.end()) return {last_before, nullptr};
+    const Chunk& chunk = **next;
+    const auto at = std::partition_point(chunk.begin(), chunk.end(), [&](const Interval& i) {
+        return i.second < count;
+    });
+    return {at == chunk.begin() ? last_before : &*(at - 1), &*at};
 }
 
 std::optional<int64_t> OrderCounts::overlap_end(int64_t first, int64_t last) const {
-    const auto& intervals = *intervals_;
-    const auto next = std::partition_point(intervals.begin(), intervals.end(), [&](const auto& i) {
-        return i.second < first;
-    });
-    if (next == intervals.end() || next->first > last) return std::nullopt;
+    const Interval* next = around(first).at;
+    if (next == nullptr || next->first > last) return std::nullopt;
     return next->second;
 }
 
 int64_t OrderCounts::below(int64_t count) const {
-    const auto& intervals = *intervals_;
-    const auto next = std::partition_point(intervals.begin(), intervals.end(), [&](const auto& i) {
-        return i.second < count;
-    });
-    if (next == intervals.begin()) return std::numeric_limits<int64_t>::min();
-    return (next - 1)->second;
+    const Interval* before = around(count).before;
+    return before == nullptr ? std::numeric_limits<int64_t>::min() : before->second;
 }
 
 int64_t OrderCounts::above(int64_t count) const {
-    const auto& intervals = *intervals_;
-    const auto next = std::partition_point(intervals.begin(), intervals.end(), [&](const auto& i) {
-        return i.first <= count;
-    });
-    return next == intervals.end() ? std::numeric_limits<int64_t>::max() : next->first;
-}
-
-int64_t OrderCounts::highest() const {
-    return intervals_->empty() ? std::numeric_limits<int64_t>::min() : intervals_->back().second;
+    const Interval* next = around(count).at;
+    return next == nullptr ? std::numeric_limits<int64_t>::max() : next->first;
 }
 
 }  // namespace pycodec_lm::h264

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <utility>
@@ -29,6 +31,8 @@ public:
     std::span<const RefFrame> frames() const { return {frames_.data(), n_frames_}; }
     size_t size() const { return n_frames_; }
     size_t n_long_term() const;
+    size_t n_existing() const;
+    size_t n_existing_short_term() const { return n_existing() - n_long_term(); }
     int max_long_term_frame_idx() const { return max_long_term_frame_idx_; }
 
     void clear();
@@ -60,19 +64,42 @@ constexpr int64_t frame_num_wrap(const Sps& sps, uint32_t current, uint32_t fram
 
 /// The order counts of a coded video sequence so far: frames as intervals from the lower to the
 /// higher of their two counts. No two may overlap (8.2.1).
+///
+/// Chunks of them are shared by copies, so that a picture costs no more behind many others. What
+/// is held has a bound: those furthest from the last picture are forgotten, a chunk at a time. With
+/// kMost frames between, hardly any is within the 16 bits of a reference picture (8.2.1) by then.
 class OrderCounts {
 public:
-    void clear() { intervals_.edit().clear(); }
+    static constexpr size_t kMost = size_t{1} << 15;
+
+    void clear() { counts_ = CopyOnWrite<Counts>(); }
     void add(int32_t first, int32_t last);
     /// Where an interval ends that overlaps first..last; none where it is free.
     std::optional<int64_t> overlap_end(int64_t first, int64_t last) const;
     /// The largest count below, and the smallest above, a count that is free.
     int64_t below(int64_t count) const;
     int64_t above(int64_t count) const;
-    int64_t highest() const;
+    /// Of all pictures, those forgotten too.
+    int64_t highest() const { return counts_->highest; }
 
 private:
-    CopyOnWrite<std::vector<std::pair<int32_t, int32_t>>> intervals_;  // ascending
+    using Interval = std::pair<int32_t, int32_t>;
+    using Chunk = std::vector<Interval>;  // ascending; not empty
+    static constexpr size_t kMostOfChunk = 128;
+    struct Counts {
+        std::vector<CopyOnWrite<Chunk>> chunks;  // ascending
+        size_t n = 0;
+        int64_t highest = std::numeric_limits<int64_t>::min();
+    };
+    /// An interval, and the one before it; null where there is none.
+    struct Neighbours {
+        const Interval* before = nullptr;
+        const Interval* at = nullptr;
+    };
+    /// The first interval that does not end below a count.
+    Neighbours around(int64_t count) const;
+
+    CopyOnWrite<Counts> counts_;
 };
 
 }  // namespace pycodec_lm::h264

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "h264/cursor.hpp"
+#include "h264/exp_golomb.hpp"
 #include "h264/residual_tables.hpp"
 
 namespace pycodec_lm::h264 {
@@ -14,7 +15,7 @@ Status AvcCursor::push(uint8_t byte) {
     if (p.at == Element::kStartCode) {
         status.element = Element::kStartCode;
         const bool is_start = byte == 1 && p.n_zeros >= 2;
-        status.code = p.phase == Phase::kEndOfStream ? Code::kAfterEnd
+        status.code = p.phase == Phase::kEndOfStream ? Code::kAfterEndOfStream
                       : is_start                     ? Code::kZeroByteMissing
                                                      : Code::kStartCodeExpected;
         // The first bit that neither 00 nor, where it may come, 01 has.
@@ -103,8 +104,7 @@ Status AvcCursor::reject_bits(uint8_t byte) const {
             } else {
                 value = static_cast<int64_t>((code << (2 * n_zeros + 1 - n_bits)) - 1);
             }
-            if (how.spelling == Spelling::kSe)
-                value = (value & 1) != 0 ? (value + 1) / 2 : -(value / 2);
+            if (how.spelling == Spelling::kSe) value = signed_value(static_cast<uint64_t>(value));
             break;
         }
         case Spelling::kFlipped:
@@ -145,6 +145,9 @@ Status AvcCursor::why_not(int64_t value) const {
         case Element::kFfByte:
             status.code = Code::kTrailingBits;
             return status;
+        case Element::kPrimaryPicType:
+            status.code = Code::kSliceTypeUnsupported;
+            return status;
         default:
             break;
     }
@@ -161,7 +164,11 @@ Status AvcCursor::why_not(int64_t value) const {
 Code AvcCursor::why_not_nal_unit_type(uint32_t type) const {
     const Position& p = position_;
     if (type >= nal::kPartitionA && type <= nal::kPartitionC) return Code::kNalUnitUnsupported;
+    const bool is_picture_start = type == nal::kSlice && p.phase != Phase::kPicture;
     for (const uint32_t nal_ref_idc : {0u, 1u}) {
+        // Only one that is a reference finds a count (8.2.1.3), or the other way round.
+        if (is_picture_start && is_legal_nal_unit_type(type, nal_ref_idc))
+            return Code::kPicOrderCnt;
         if (is_legal_nal_unit_type(type, nal_ref_idc)) return Code::kNalRefIdc;
     }
     AvcCursor with_zero_byte = *this;
@@ -171,7 +178,7 @@ Code AvcCursor::why_not_nal_unit_type(uint32_t type) const {
     if (type == nal::kSlice && p.needs_idr) return Code::kIdrExpected;
     if (type == nal::kSlice || type == nal::kIdrSlice) {
         return has_usable_pps(type == nal::kIdrSlice) ? Code::kPicOrderCnt
-                                                      : Code::kParameterSetMissing;
+                                                      : Code::kParameterSetsMissing;
     }
     return Code::kNalOrder;
 }
@@ -225,10 +232,20 @@ Code AvcCursor::why_not_slice_value(int64_t value, int32_t& limit) const {
     const Position& p = position_;
     const Context& c = *context_;
     // What the first slice of the picture has too.
-    const auto differs = [&](Code code) {
+    const auto differs_from = [&](int64_t of_first, Code code) {
         if (is_first_slice()) return code;
-        limit = static_cast<int32_t>(legal_slice_field().highest());
+        limit = static_cast<int32_t>(of_first);
         return Code::kPictureHeaderDiffers;
+    };
+    const Field how = field();
+    // Behind the one that is refused.
+    const int n_unread_bits = how.spelling == Spelling::kNumber ? how.n_bits - p.n_partial - 1 : 0;
+    // A slice of a redundant picture begins as those of the primary one do (7.4.1.2.5).
+    const auto or_redundant = [&](Code code, uint32_t of_last, int n_bits) {
+        const bool is_same = value >> n_bits == of_last >> n_bits;
+        const bool may_be =
+            is_first_slice() && p.n_pictures > 0 && is_same && pps().redundant_pic_cnt_present_flag;
+        return may_be ? Code::kRedundantPictureUnsupported : differs_from(of_last, code);
     };
     switch (p.at) {
         case Element::kFirstMbInSlice:
@@ -242,22 +259,35 @@ Code AvcCursor::why_not_slice_value(int64_t value, int32_t& limit) const {
             if (type != SliceType::kI && type != SliceType::kP) return Code::kSliceTypeUnsupported;
             return Code::kSliceTypeNotAllowed;
         }
-        case Element::kPicParameterSetId:
+        case Element::kPicParameterSetId: {
             if (value >= kMaxPicParameterSets) return Code::kElementRange;
-            return differs(why_no_pps(static_cast<uint32_t>(value), p.slice.is_idr()));
+            const Code why = why_no_pps(static_cast<uint32_t>(value), p.slice.is_idr());
+            return differs_from(
+                c.first_slice.pic_parameter_set_id, why == Code::kOk ? Code::kPicOrderCnt : why
+            );
+        }
         case Element::kFrameNum:
             limit = static_cast<int32_t>(
                 p.slice.is_idr() ? 0 : (c.prev_ref_frame_num + 1) % c.sps->max_frame_num()
             );
-            return differs(Code::kFrameNumGap);
+            return or_redundant(
+                legal_frame_nums().contains(static_cast<uint32_t>(value)) ? Code::kPicOrderCnt
+                                                                          : Code::kFrameNumGap,
+                c.first_slice.frame_num, n_unread_bits
+            );
         case Element::kIdrPicId:
-            return differs(value <= 65535 ? Code::kIdrPicIdRepeated : Code::kElementRange);
+            return or_redundant(
+                value <= 65535 ? Code::kIdrPicIdRepeated : Code::kElementRange,
+                c.first_slice.idr_pic_id, 0
+            );
         case Element::kPicOrderCntLsb:
+            return or_redundant(Code::kPicOrderCnt, c.first_slice.pic_order_cnt_lsb, n_unread_bits);
         case Element::kDeltaPicOrderCntBottom:
+            return differs_from(c.first_slice.delta_pic_order_cnt_bottom, Code::kPicOrderCnt);
         case Element::kDeltaPicOrderCnt0:
+            return differs_from(c.first_slice.delta_pic_order_cnt[0], Code::kPicOrderCnt);
         case Element::kDeltaPicOrderCnt1:
-            if (is_first_slice()) return Code::kPicOrderCnt;
-            return Code::kPictureHeaderDiffers;
+            return differs_from(c.first_slice.delta_pic_order_cnt[1], Code::kPicOrderCnt);
         case Element::kRedundantPicCnt:
             return value <= 127 ? Code::kRedundantPictureUnsupported : Code::kElementRange;
         case Element::kRefPicListModificationFlagL0:

@@ -83,73 +83,60 @@ int first_suffix_length(int total, int trailing_ones) {
 
 }  // namespace
 
-bool AvcCursor::has_block(int block) const {
-    const Macroblock& mb = position_.mb;
-    if (block == block::kLumaDc) return mb.kind == MbKind::kIntra16x16;
-    if (block < block::kChromaDc) return (mb.cbp_luma >> ((block - block::kLuma) / 4)) & 1;
-    return block < block::kChromaAc ? mb.cbp_chroma != 0 : mb.cbp_chroma == 2;
-}
-
 /// nC, 9.2.1, of a block that is not chroma DC.
 int AvcCursor::n_coeffs_around(int block) const {
     const Macroblock& mb = position_.mb;
-    int left = -1;
-    int top = -1;
-    if (block < block::kChromaDc) {
-        const int index = block == block::kLumaDc ? 0 : block - block::kLuma;
-        const int column = column_of(index);
-        const int row = row_of(index);
-        if (column > 0) {
-            left = mb.total_coeff[static_cast<size_t>(4 * row + column - 1)];
-        } else if (const MbEdge* edge = left_edge()) {
-            left = edge->luma[static_cast<size_t>(row)];
-        }
-        if (row > 0) {
-            top = mb.total_coeff[static_cast<size_t>(4 * row + column - 4)];
-        } else if (const MbEdge* edge = top_edge()) {
-            top = edge->luma[static_cast<size_t>(column)];
-        }
-    } else {
+    if (block >= block::kChromaAc) {
         const int index = block - block::kChromaAc;
-        const auto component = static_cast<size_t>(index / 4);
-        const int column = index & 1;
-        const int row = (index >> 1) & 1;
-        const auto& counts = mb.chroma_total_coeff[component];
-        if (column > 0) {
-            left = counts[static_cast<size_t>(2 * row)];
-        } else if (const MbEdge* edge = left_edge()) {
-            left = edge->chroma[component][static_cast<size_t>(row)];
-        }
-        if (row > 0) {
-            top = counts[static_cast<size_t>(column)];
-        } else if (const MbEdge* edge = top_edge()) {
-            top = edge->chroma[component][static_cast<size_t>(column)];
-        }
+        return mb.chroma_counts[static_cast<size_t>(index / 4)].around(index & 1, index % 4 / 2);
     }
-    if (left >= 0 && top >= 0) return (left + top + 1) >> 1;
-    return std::max({left, top, 0});
+    const int index = block == block::kLumaDc ? 0 : block - block::kLuma;
+    return mb.luma_counts.around(column_of(index), row_of(index));
+}
+
+/// The column of Table 9-5 for a block.
+uint8_t AvcCursor::coeff_table_of(int block) const {
+    if (block >= block::kChromaDc && block < block::kChromaAc) return kChromaDcTable;
+    const int n = n_coeffs_around(block);
+    return n < 2 ? 0 : n < 4 ? 1 : n < 8 ? 2 : 3;
 }
 
 void AvcCursor::begin_residual() {
-    position_.mb.block = 0;
+    Macroblock& mb = position_.mb;
+    const MbEdge* left = left_edge();
+    const MbEdge* top = top_edge();
+    constexpr uint8_t kNotAvailable = CoeffCounts<4>::kNotAvailable;
+    for (int i = 0; i < 4; ++i) {
+        const auto at = static_cast<size_t>(i);
+        mb.luma_counts.put(-1, i, left ? left->luma[at] : kNotAvailable);
+        mb.luma_counts.put(i, -1, top ? top->luma[at] : kNotAvailable);
+    }
+    for (size_t c = 0; c < 2; ++c) {
+        for (int i = 0; i < 2; ++i) {
+            const auto at = static_cast<size_t>(i);
+            mb.chroma_counts[c].put(-1, i, left ? left->chroma[c][at] : kNotAvailable);
+            mb.chroma_counts[c].put(i, -1, top ? top->chroma[c][at] : kNotAvailable);
+        }
+    }
+    mb.coded_blocks = mb.blocks_of_pattern();
+    mb.block = 0;
     begin_block();
 }
 
 /// From p.mb.block on, the next block that is coded.
 void AvcCursor::begin_block() {
     Macroblock& mb = position_.mb;
-    while (mb.block < block::kEnd && !has_block(mb.block)) ++mb.block;
-    if (mb.block == block::kEnd) return end_macroblock();
+    const uint32_t rest = mb.coded_blocks >> mb.block;
+    if (rest == 0) return end_macroblock();
+    mb.block = static_cast<uint8_t>(mb.block + std::countr_zero(rest));
     const int index = mb.block;
-    if (index >= block::kChromaDc && index < block::kChromaAc) {
+    mb.coeff_table = coeff_table_of(index);
+    if (mb.coeff_table == kChromaDcTable) {
         mb.max_coeff = 4;
-        mb.coeff_table = kChromaDcTable;
     } else {
         const bool is_whole =
             index == block::kLumaDc || (index < block::kChromaDc && mb.kind != MbKind::kIntra16x16);
         mb.max_coeff = is_whole ? 16 : 15;
-        const int n = n_coeffs_around(index);
-        mb.coeff_table = n < 2 ? 0 : n < 4 ? 1 : n < 8 ? 2 : 3;
     }
     expect(Element::kCoeffToken);
 }
@@ -160,7 +147,8 @@ void AvcCursor::end_block() {
 }
 
 uint32_t AvcCursor::max_level_prefix() const {
-    return sps().is_before_high() ? kMaxLevelPrefix : kMaxLevelPrefixHigh;
+    // Nor does openh264 read longer ones.
+    return sps().is_before_high() || grammar_->portable ? kMaxLevelPrefix : kMaxLevelPrefixHigh;
 }
 
 bool AvcCursor::is_bit_limit_far() const {
@@ -176,18 +164,17 @@ bool AvcCursor::fits(int n_bits) const {
 /// Bits of the blocks behind this one, all without coefficients. No other choice is cheaper: a
 /// coeff_token for none is the shortest of its table, and none around makes the next no dearer.
 int AvcCursor::least_bits_behind_block() const {
-    AvcCursor::Position const& p = position_;
     int n_bits = 0;
-    for (int block = p.mb.block + 1; block < block::kEnd; ++block) {
-        if (!has_block(block)) continue;
-        if (block >= block::kChromaDc && block < block::kChromaAc) {
-            n_bits += kCoeffTokenCodes[kChromaDcTable].length(0);
-            continue;
-        }
-        const int n = n_coeffs_around(block);
-        n_bits += kCoeffTokenCodes[n < 2 ? 0 : n < 4 ? 1 : n < 8 ? 2 : 3].length(0);
+    for (int block = position_.mb.block + 1; block < block::kEnd; ++block) {
+        if (position_.mb.has_block(block))
+            n_bits += kCoeffTokenCodes[coeff_table_of(block)].length(0);
     }
     return n_bits;
+}
+
+/// The rows of Table 9-5 for a block of so many coefficients.
+uint64_t AvcCursor::legal_coeff_tokens(int max_coeff) {
+    return kRowsByMaxCoeff[static_cast<size_t>(max_coeff)];
 }
 
 /// The symbols of the code in force that are legal.
@@ -197,7 +184,7 @@ uint64_t AvcCursor::legal_rows() const {
     uint64_t rows;
     switch (p.at) {
         case Element::kCoeffToken:
-            rows = kRowsByMaxCoeff[mb.max_coeff];
+            rows = legal_coeff_tokens(mb.max_coeff);
             break;
         case Element::kTotalZeros:
             rows = legal_total_zeros(mb.max_coeff, mb.total);
@@ -246,11 +233,10 @@ void AvcCursor::note_total_coeff(uint8_t total) {
     Macroblock& mb = position_.mb;
     if (mb.block >= block::kChromaAc) {
         const int index = mb.block - block::kChromaAc;
-        mb.chroma_total_coeff[static_cast<size_t>(index / 4)][static_cast<size_t>(index % 4)] =
-            total;
+        mb.chroma_counts[static_cast<size_t>(index / 4)].put(index & 1, index % 4 / 2, total);
     } else if (mb.block >= block::kLuma && mb.block < block::kChromaDc) {
         const int index = mb.block - block::kLuma;
-        mb.total_coeff[static_cast<size_t>(4 * row_of(index) + column_of(index))] = total;
+        mb.luma_counts.put(column_of(index), row_of(index), total);
     }
 }
 
@@ -264,17 +250,17 @@ ValueSet AvcCursor::legal_residual_field() const {
         case Element::kLevelPrefix: {
             const uint32_t most = max_level_prefix();
             if (is_bit_limit_far()) return {0, most};
-            ValueSet values;
-            for (uint32_t prefix = p.n_partial; prefix <= most; ++prefix) {
+            // Longer prefixes cost more: the legal ones are the first.
+            uint32_t end = p.n_partial;
+            for (; end <= most; ++end) {
                 Macroblock next = mb;
-                next.level_prefix = static_cast<uint8_t>(prefix);
+                next.level_prefix = static_cast<uint8_t>(end);
                 const int n_suffix = level_suffix_size(next);
-                const int n_bits = static_cast<int>(prefix) - p.n_partial + 1 + n_suffix;
+                const int n_bits = static_cast<int>(end) - p.n_partial + 1 + n_suffix;
                 const int length = suffix_length_after(next, 0);
                 if (!fits(n_bits + least_bits_of_levels(n_behind, length) + zeros)) break;
-                values.add(prefix);
             }
-            return values;
+            return end == p.n_partial ? ValueSet() : ValueSet(p.n_partial, end - 1);
         }
         default: {  // kLevelSuffix
             const int size = level_suffix_size(mb);

@@ -6,7 +6,7 @@
 namespace pycodec_lm::h264 {
 namespace {
 
-constexpr uint32_t kMaxCpbOrFrames = 255;
+constexpr uint32_t kMaxFramesInCycle = 255;
 
 /// level_idc as it is written; 11 with constraint_set3_flag is level 1b before High (A.3.1).
 ValueSet legal_levels(const Sps& sps) {
@@ -64,7 +64,7 @@ ValueSet AvcCursor::legal_sps_field() const {
         case Element::kPicOrderCntType:
             return {0, 2};
         case Element::kNumRefFramesInPicOrderCntCycle:
-            return {0, kMaxCpbOrFrames};
+            return {0, kMaxFramesInCycle};
         case Element::kMaxNumRefFrames:
             // Of a picture of one macroblock, which may come yet.
             return {0, max_dpb_frames(sps.limits(), 1)};
@@ -158,7 +158,9 @@ void AvcCursor::take_sps_field(int64_t value) {
             p.i = number;
             return expect(value > 0 ? Element::kOffsetForRefFrame : Element::kMaxNumRefFrames);
         case Element::kOffsetForRefFrame:
-            sps.offset_for_ref_frame.push_back(static_cast<int32_t>(value));
+            sps.offset_sums.push_back(
+                (sps.offset_sums.empty() ? 0 : sps.offset_sums.back()) + value
+            );
             return expect(--p.i > 0 ? Element::kOffsetForRefFrame : Element::kMaxNumRefFrames);
         case Element::kMaxNumRefFrames:
             sps.max_num_ref_frames = small;

@@ -1,7 +1,7 @@
 // Slice data and the macroblock layer up to the residual: 7.3.4, 7.3.5, 7.4.4, 7.4.5.
-#include <algorithm>
-#include <bit>
+#include <iterator>
 
+#include "h264/coded_block_pattern.hpp"
 #include "h264/cursor.hpp"
 
 namespace pycodec_lm::h264 {
@@ -15,190 +15,221 @@ constexpr int kPcmSamples = 384;
 constexpr int kSubMbMvs[] = {1, 2, 2, 4};  // Table 7-17
 constexpr int kNoMvLimit = 64;
 
-// Table 9-4, ChromaArrayType 1 or 2: coded_block_pattern by codeNum.
-constexpr uint8_t kIntraPattern[48] = {
-    47, 31, 15, 0,  23, 27, 29, 30, 7, 11, 13, 14, 39, 43, 45, 46, 16, 3,  5,  10, 12, 19, 21, 26,
-    28, 35, 37, 42, 44, 1,  2,  4,  8, 17, 18, 20, 24, 6,  9,  22, 25, 32, 33, 34, 36, 40, 38, 41,
-};
-constexpr uint8_t kInterPattern[48] = {
-    0,  16, 1,  2,  4,  8,  32, 3,  5,  10, 12, 15, 47, 7,  11, 13, 14, 6,  9,  31, 35, 37, 42, 44,
-    33, 34, 36, 40, 39, 43, 45, 46, 17, 18, 20, 24, 19, 21, 26, 28, 23, 27, 29, 30, 22, 25, 38, 41,
-};
-
 int n_parts(MbShape shape) {
     constexpr int kParts[] = {1, 2, 2, 4};
     return kParts[static_cast<size_t>(shape)];
 }
 
-/// Room for what the next bits may add without losing what the bits before may need.
-uint32_t ring_size(const Sps& sps) { return 2 * (sps.width_mbs + 1) + 16; }
-
-// Intra_16x16 types of mode 0, every fourth from 1 to 24: Table 7-11.
-constexpr uint64_t kTypesOfMode = 0x222222;
+/// The values below 64 of which a predicate holds.
+template <class IsLegal>
+ValueSet set_of(const IsLegal& is_legal) {
+    uint64_t bits = 0;
+    for (uint32_t value = 0; value < 64; ++value) {
+        if (is_legal(value)) bits |= uint64_t{1} << value;
+    }
+    return ValueSet::of_bits(bits);
+}
 
 }  // namespace
 
 void AvcCursor::begin_slice_data() {
     Position& p = position_;
-    if (above_->size() != ring_size(sps())) {
-        above_.edit().assign(ring_size(sps()), MbEdge{});
-        p.ring = 0;
-    }
+    prepare_edges();
+    const LevelLimits& level = sps().limits();
+    const bool is_single = grammar_->slicing == Slicing::kMacroblock;
+    p.limits = {
+        .width_mbs = sps().width_mbs,
+        .end_mb = is_single ? p.slice.first_mb + 1 : sps().frame_mbs(),
+        .mv_x = (sps().level_idc >= 60 ? 8192 : 2048) * 4,
+        .mv_y = level.max_vmv_r * 4,
+        .max_mvs = level.max_mvs_per_2mb == 0 ? kNoMvLimit : level.max_mvs_per_2mb,
+        .has_constrained_intra_pred = pps().constrained_intra_pred_flag,
+    };
     ++p.n_slices;
     p.next_mb = p.slice.first_mb;
+    p.column = p.next_mb % p.limits.width_mbs;
     p.left = {};
     if (p.slice.type == SliceType::kP) return expect(Element::kMbSkipRun);
     begin_macroblock();
 }
 
-/// Motion vectors that the next macroblock may have, A.3.1 m).
-int AvcCursor::n_mvs_left() const {
-    const int limit = sps().limits().max_mvs_per_2mb;
-    return limit == 0 ? kNoMvLimit : limit - position_.last_n_mvs;
-}
-
-ValueSet AvcCursor::legal_mb_types() const {
+bool AvcCursor::is_legal_mb_type(uint64_t mb_type) const {
     const Position& p = position_;
-    uint64_t intra = uint64_t{1} | uint64_t{1} << kIPcm;
-    for (uint32_t mode = 0; mode < 4; ++mode) {
-        if (is_legal_intra16x16_mode(mode)) intra |= kTypesOfMode << mode;
+    if (p.slice.type != SliceType::kI) {
+        switch (mb_type) {
+            case 0:  // P_L0_16x16
+                return p.slice.usable_refs != 0 && n_mvs_left() >= 1;
+            case 1:
+            case 2:
+                return p.slice.usable_refs != 0 && n_mvs_left() >= 2;
+            case 3:
+                return p.slice.usable_refs != 0 && n_mvs_left() >= 4;
+            case kP8x8Ref0:
+                return (p.slice.usable_refs & 1) != 0 && n_mvs_left() >= 4;
+            default:
+                mb_type -= kPIntraTypes;
+        }
     }
-    if (p.slice.type == SliceType::kI) return ValueSet::of_bits(intra);
-    uint64_t types = intra << kPIntraTypes;
-    const int n_mvs = n_mvs_left();
-    const bool has_first = (p.slice.usable_refs & 1) != 0;
-    if (p.slice.usable_refs != 0) {
-        if (n_mvs >= 1) types |= 0b0001;
-        if (n_mvs >= 2) types |= 0b0110;
-        if (n_mvs >= 4) types |= has_first ? 0b11000 : 0b01000;
-    }
-    return ValueSet::of_bits(types);
+    if (mb_type == 0 || mb_type == kIPcm) return true;
+    return mb_type < kIPcm && is_legal_intra16x16_mode(static_cast<uint32_t>(mb_type - 1) % 4);
 }
 
-ValueSet AvcCursor::legal_sub_mb_types() const {
+bool AvcCursor::is_legal_sub_mb_type(uint64_t type) const {
     const Macroblock& mb = position_.mb;
     const int n_left = n_mvs_left() - mb.n_mvs - (3 - mb.part);
-    uint64_t types = 0;
-    for (unsigned type = 0; type < 4; ++type) {
-        if (kSubMbMvs[type] <= n_left) types |= uint64_t{1} << type;
-    }
-    return ValueSet::of_bits(types);
+    return type < std::size(kSubMbMvs) && kSubMbMvs[type] <= n_left;
+}
+
+/// The largest legal mb_skip_run.
+uint32_t AvcCursor::max_skip_run() const {
+    const bool may_skip = (position_.slice.usable_refs & 1) != 0 && n_mvs_left() >= 1;
+    return may_skip ? n_mbs_of_slice_left() : 0;
+}
+
+/// The modes that rem_intra4x4_pred_mode may say, a bit for each of its values: the predicted mode
+/// is left out.
+uint32_t AvcCursor::legal_intra_mode_rems() const {
+    const uint32_t modes = position_.mb.legal_intra_modes();
+    const uint32_t below = (1u << position_.mb.predicted_intra_mode()) - 1;
+    return (modes & below) | ((modes >> 1) & ~below);
 }
 
 ValueSet AvcCursor::legal_macroblock_field() const {
     const Position& p = position_;
     switch (p.at) {
-        case Element::kMbSkipRun: {
-            const bool may_skip = (p.slice.usable_refs & 1) != 0 && n_mvs_left() >= 1;
-            return {0, may_skip ? n_mbs_of_slice_left() : 0};
-        }
+        case Element::kMbSkipRun:
+            return {0, max_skip_run()};
         case Element::kMbType:
-            return legal_mb_types();
+            return set_of([this](uint32_t value) { return is_legal_mb_type(value); });
         case Element::kPcmSampleLuma:
         case Element::kPcmSampleChroma:
             return {sps().is_before_high() ? 1u : 0u, 255};
         case Element::kPrevIntra4x4PredModeFlag: {
-            const uint32_t modes = legal_intra_modes();
-            const uint32_t predicted = 1u << predicted_intra_mode();
+            const uint32_t modes = position_.mb.legal_intra_modes();
+            const uint32_t predicted = 1u << position_.mb.predicted_intra_mode();
             return {(modes & ~predicted) != 0 ? 0u : 1u, (modes & predicted) != 0 ? 1u : 0u};
         }
-        case Element::kRemIntra4x4PredMode: {
-            // The predicted mode is left out.
-            const uint32_t modes = legal_intra_modes();
-            const uint32_t below = (1u << predicted_intra_mode()) - 1;
-            return ValueSet::of_bits((modes & below) | ((modes >> 1) & ~below));
-        }
-        case Element::kIntraChromaPredMode: {
-            ValueSet modes;
-            for (uint32_t mode = 0; mode < 4; ++mode) {
-                if (is_legal_intra_chroma_mode(mode)) modes.add(mode);
-            }
-            return modes;
-        }
+        case Element::kRemIntra4x4PredMode:
+            return ValueSet::of_bits(legal_intra_mode_rems());
+        case Element::kIntraChromaPredMode:
+            return set_of([this](uint32_t value) { return is_legal_intra_chroma_mode(value); });
         case Element::kSubMbType:
-            return legal_sub_mb_types();
+            return set_of([this](uint32_t value) { return is_legal_sub_mb_type(value); });
         case Element::kRefIdxL0:
             return ValueSet::of_bits(p.slice.usable_refs);
         case Element::kCodedBlockPattern:
-            return {0, 47};
+            return {0, kCodedBlockPatterns - 1};
         default:
             return {0, 1};
     }
 }
 
 void AvcCursor::take_macroblock_field(int64_t value) {
-    Position& p = position_;
-    Macroblock& mb = p.mb;
+    const Position& p = position_;
     const auto number = static_cast<uint32_t>(value);
     switch (p.at) {
         case Element::kMbSkipRun:
-            p.mb = {};
-            if (number == 0) return begin_macroblock();
-            skip_macroblocks(number);
-            if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
-            p.may_end = may_slice_end();
-            return begin_macroblock();
+            return take_skip_run(number);
         case Element::kMbType:
             return take_mb_type(number);
         case Element::kPcmAlignmentZeroBit:
             return expect(Element::kPcmSampleLuma);
         case Element::kPcmSampleLuma:
         case Element::kPcmSampleChroma:
-            ++mb.n_pcm;
-            if (mb.n_pcm == kPcmSamples) return end_macroblock();
-            if (mb.n_pcm == kPcmLumaSamples) expect(Element::kPcmSampleChroma);
-            return;
+            return take_pcm_sample();
         case Element::kPrevIntra4x4PredModeFlag:
             if (value == 0) return expect(Element::kRemIntra4x4PredMode);
-            return take_intra_mode(predicted_intra_mode());
+            return take_intra_mode(p.mb.predicted_intra_mode());
         case Element::kRemIntra4x4PredMode:
-            return take_intra_mode(
-                static_cast<uint8_t>(number < predicted_intra_mode() ? number : number + 1)
-            );
+            return take_intra_mode_rem(number);
         case Element::kIntraChromaPredMode:
-            return expect(
-                mb.kind == MbKind::kIntra16x16 ? Element::kMbQpDelta : Element::kCodedBlockPattern
-            );
+            return take_intra_chroma_mode();
         case Element::kSubMbType:
-            mb.sub_mb_type[mb.part] = static_cast<uint8_t>(value);
-            mb.n_mvs = static_cast<uint8_t>(mb.n_mvs + kSubMbMvs[number]);
-            if (++mb.part < 4) return;
-            return begin_references();
-        case Element::kRefIdxL0: {
-            const auto ref_idx = static_cast<int8_t>(value);
-            switch (mb.shape) {
-                case MbShape::k16x16:
-                    mb.ref_idx.fill(ref_idx);
-                    break;
-                case MbShape::k16x8:
-                    mb.ref_idx[2 * mb.part] = mb.ref_idx[2 * mb.part + size_t{1}] = ref_idx;
-                    break;
-                case MbShape::k8x16:
-                    mb.ref_idx[mb.part] = mb.ref_idx[mb.part + size_t{2}] = ref_idx;
-                    break;
-                default:
-                    mb.ref_idx[mb.part] = ref_idx;
-            }
-            ++mb.part;
-            return next_reference();
-        }
+            return take_sub_mb_type(number);
+        case Element::kRefIdxL0:
+            return take_ref_idx(static_cast<int8_t>(value));
         case Element::kMvdL0X:
-            mb.predicted.x = static_cast<int16_t>(mb.predicted.x + value);
-            return expect(Element::kMvdL0Y);
+            return take_mvd_x(value);
         case Element::kMvdL0Y:
-            mb.predicted.y = static_cast<int16_t>(mb.predicted.y + value);
-            return take_motion(mb.predicted);
-        case Element::kCodedBlockPattern: {
-            const uint8_t pattern =
-                mb.kind == MbKind::kInter ? kInterPattern[number] : kIntraPattern[number];
-            mb.cbp_luma = pattern & 15;
-            mb.cbp_chroma = pattern >> 4;
-            if (pattern == 0) return end_macroblock();
-            return expect(Element::kMbQpDelta);
-        }
+            return take_mvd_y(value);
+        case Element::kCodedBlockPattern:
+            return take_coded_block_pattern(number);
         default:  // kMbQpDelta
             return begin_residual();
     }
+}
+
+void AvcCursor::take_skip_run(uint32_t n) {
+    if (n == 0) return begin_macroblock();
+    skip_macroblocks(n);
+    if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
+    position_.may_end = may_slice_end();
+    begin_macroblock();
+}
+
+void AvcCursor::take_pcm_sample() {
+    Macroblock& mb = position_.mb;
+    ++mb.n_pcm;
+    if (mb.n_pcm == kPcmSamples) return end_macroblock();
+    if (mb.n_pcm == kPcmLumaSamples) expect(Element::kPcmSampleChroma);
+}
+
+void AvcCursor::take_intra_mode_rem(uint32_t rem) {
+    const uint8_t predicted = position_.mb.predicted_intra_mode();
+    take_intra_mode(static_cast<uint8_t>(rem < predicted ? rem : rem + 1));
+}
+
+void AvcCursor::take_intra_chroma_mode() {
+    const bool has_pattern = position_.mb.kind == MbKind::kIntra4x4;
+    expect(has_pattern ? Element::kCodedBlockPattern : Element::kMbQpDelta);
+}
+
+void AvcCursor::take_sub_mb_type(uint32_t type) {
+    Macroblock& mb = position_.mb;
+    mb.sub_mb_type[mb.part] = static_cast<uint8_t>(type);
+    mb.n_mvs = static_cast<uint8_t>(mb.n_mvs + kSubMbMvs[type]);
+    if (++mb.part == 4) begin_references();
+}
+
+void AvcCursor::take_ref_idx(int8_t ref_idx) {
+    Macroblock& mb = position_.mb;
+    switch (mb.shape) {
+        case MbShape::k16x16:
+            mb.ref_idx.fill(ref_idx);
+            break;
+        case MbShape::k16x8:
+            mb.ref_idx[2 * mb.part] = mb.ref_idx[2 * mb.part + size_t{1}] = ref_idx;
+            break;
+        case MbShape::k8x16:
+            mb.ref_idx[mb.part] = mb.ref_idx[mb.part + size_t{2}] = ref_idx;
+            break;
+        default:
+            mb.ref_idx[mb.part] = ref_idx;
+    }
+    ++mb.part;
+    next_reference();
+}
+
+void AvcCursor::take_mvd_x(int64_t mvd) {
+    Macroblock& mb = position_.mb;
+    mb.predicted.x = static_cast<int16_t>(mb.predicted.x + mvd);
+    expect(Element::kMvdL0Y);
+}
+
+void AvcCursor::take_mvd_y(int64_t mvd) {
+    Macroblock& mb = position_.mb;
+    mb.predicted.y = static_cast<int16_t>(mb.predicted.y + mvd);
+    take_motion(mb.predicted);
+}
+
+void AvcCursor::take_coded_block_pattern(uint32_t code_num) {
+    Macroblock& mb = position_.mb;
+    const uint8_t pattern =
+        mb.kind == MbKind::kInter ? kInterPattern[code_num] : kIntraPattern[code_num];
+    mb.cbp_luma = pattern & 15;
+    mb.cbp_chroma = pattern >> 4;
+    if (pattern == 0) return end_macroblock();
+    expect(Element::kMbQpDelta);
 }
 
 void AvcCursor::begin_macroblock() {
@@ -227,15 +258,15 @@ void AvcCursor::take_intra_mb_type(uint32_t mb_type) {
     Position& p = position_;
     Macroblock& mb = p.mb;
     mb.ref_idx.fill(kNoRefIdx);
-    mb.intra_mode.fill(kIntraDc);
     if (mb_type == 0) {
         mb.kind = MbKind::kIntra4x4;
+        put_intra_modes_around();
         return expect(Element::kPrevIntra4x4PredModeFlag);
     }
     if (mb_type == kIPcm) {
         mb.kind = MbKind::kPcm;
-        mb.total_coeff.fill(16);
-        for (auto& of_component : mb.chroma_total_coeff) of_component.fill(16);
+        mb.luma_counts.fill(16);
+        for (auto& counts : mb.chroma_counts) counts.fill(16);
         return expect(p.bit != 0 ? Element::kPcmAlignmentZeroBit : Element::kPcmSampleLuma);
     }
     mb.kind = MbKind::kIntra16x16;
@@ -246,7 +277,7 @@ void AvcCursor::take_intra_mb_type(uint32_t mb_type) {
 
 void AvcCursor::take_intra_mode(uint8_t mode) {
     Macroblock& mb = position_.mb;
-    mb.intra_mode[static_cast<size_t>(4 * row_of(mb.part) + column_of(mb.part))] = mode;
+    mb.intra_mode.put(column_of(mb.part), row_of(mb.part), mode);
     expect(++mb.part < 16 ? Element::kPrevIntra4x4PredModeFlag : Element::kIntraChromaPredMode);
 }
 
@@ -278,6 +309,10 @@ void AvcCursor::next_motion() {
 /// The motion vector of the partition that was due: its blocks have it, and the next is due.
 void AvcCursor::take_motion(MotionVector mv) {
     Macroblock& mb = position_.mb;
+    if (mb.shape == MbShape::k16x16) {
+        mb.mv.fill(mv);
+        return expect(Element::kCodedBlockPattern);
+    }
     const Partition at = mb.partition();
     for (int row = at.row; row < at.row + at.height; ++row) {
         for (int column = at.column; column < at.column + at.width; ++column) {
@@ -301,56 +336,31 @@ void AvcCursor::end_macroblock() {
     MbEdge bottom;
     MbEdge right;
     for (size_t i = 0; i < 4; ++i) {
-        const size_t below = 12 + i;
-        const size_t beside = 4 * i + 3;
-        bottom.luma[i] = mb.total_coeff[below];
-        right.luma[i] = mb.total_coeff[beside];
-        bottom.intra_mode[i] = mb.kind == MbKind::kInter ? kIntraDc : mb.intra_mode[below];
-        right.intra_mode[i] = mb.kind == MbKind::kInter ? kIntraDc : mb.intra_mode[beside];
-        bottom.mv[i] = mb.mv[below];
-        right.mv[i] = mb.mv[beside];
+        bottom.luma[i] = mb.luma_counts.at(static_cast<int>(i), 3);
+        right.luma[i] = mb.luma_counts.at(3, static_cast<int>(i));
+        bottom.mv[i] = mb.mv[12 + i];
+        right.mv[i] = mb.mv[4 * i + 3];
+    }
+    if (mb.kind == MbKind::kIntra4x4) {
+        for (size_t i = 0; i < 4; ++i) {
+            bottom.intra_mode[i] = mb.intra_mode.at(static_cast<int>(i), 3);
+            right.intra_mode[i] = mb.intra_mode.at(3, static_cast<int>(i));
+        }
     }
     for (size_t c = 0; c < 2; ++c) {
-        bottom.chroma[c] = {mb.chroma_total_coeff[c][2], mb.chroma_total_coeff[c][3]};
-        right.chroma[c] = {mb.chroma_total_coeff[c][1], mb.chroma_total_coeff[c][3]};
+        const CoeffCounts<2>& counts = mb.chroma_counts[c];
+        bottom.chroma[c] = {counts.at(0, 1), counts.at(1, 1)};
+        right.chroma[c] = {counts.at(1, 0), counts.at(1, 1)};
     }
     bottom.ref_idx = {mb.ref_idx[2], mb.ref_idx[3]};
     right.ref_idx = {mb.ref_idx[1], mb.ref_idx[3]};
     put_edges(bottom, right);
     p.last_n_mvs = mb.n_mvs;
-    ++p.next_mb;
+    move_on(1);
     if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
     p.may_end = may_slice_end();
     if (p.slice.type == SliceType::kP) return expect(Element::kMbSkipRun);
     begin_macroblock();
-}
-
-/// P_Skip macroblocks. Behind the end of the row they all stand still: the first of a row has no
-/// neighbour to the left, and then each has one that does not move (8.4.1.1). So of a long run only
-/// the first row is worked out, and only as many edges are put as macroblocks behind can need.
-void AvcCursor::skip_macroblocks(uint32_t n) {
-    Position& p = position_;
-    const uint32_t width = sps().width_mbs;
-    MbEdge still;
-    still.ref_idx = {0, 0};
-    const uint32_t n_of_row = std::min(n, width - p.next_mb % width);
-    const uint32_t n_needed = width + 1;
-    const uint32_t n_behind = n - n_of_row;
-    bool stands_still = false;
-    for (uint32_t i = 0; i < n_of_row && n_behind < n_needed; ++i, ++p.next_mb) {
-        MbEdge edge = still;
-        if (!stands_still) {
-            const MotionVector mv = skip_motion();
-            edge.mv.fill(mv);
-            stands_still = mv == MotionVector{};
-        }
-        put_edges(edge, edge);
-    }
-    if (n_behind >= n_needed) p.next_mb += n_of_row;
-    const uint32_t n_put = std::min(n_behind, n_needed);
-    for (uint32_t i = 0; i < n_put; ++i) put_edges(still, still);
-    p.next_mb += n_behind;
-    p.last_n_mvs = 1;
 }
 
 }  // namespace pycodec_lm::h264

@@ -19,36 +19,22 @@ Code AvcCursor::why_no_pps(uint32_t id, bool is_idr) const {
     const Sps& sps = *sets.sps[pps->seq_parameter_set_id];
     if (!is_idr && (position_.needs_idr || context_->sps.get() != &sps))
         return Code::kParameterSetActivation;
-    if (sps.obeys_baseline() && pps->weighted_bipred_idc != 0) return Code::kProfileConstraint;
-    if ((sps.obeys_baseline() || sps.obeys_main()) && pps->has_extension)
-        return Code::kProfileConstraint;
-    if (!sps.has_arbitrary_slice_order() && pps->redundant_pic_cnt_present_flag)
-        return Code::kProfileConstraint;
-    return Code::kOk;
+    return sps.allows(*pps) ? Code::kOk : Code::kProfileConstraint;
 }
 
 /// P slices need a picture to refer to.
 bool AvcCursor::may_be_p_slice() const {
     const Position& p = position_;
     if (p.slice.is_idr() || context_->sps->max_num_ref_frames == 0) return false;
-    // Table 7-5
-    if (p.primary_pic_type == 0 || p.primary_pic_type == 3 || p.primary_pic_type == 4 ||
-        (p.primary_pic_type == 5)) {
-        return false;
-    }
-    for (const RefFrame& frame : context_->references.frames()) {
-        if (frame.is_existing) return true;
-    }
-    return false;
+    if (p.primary_pic_type == 0 || p.primary_pic_type == 5) return false;  // Table 7-5
+    return context_->references.n_existing() > 0;
 }
 
 ValueSet AvcCursor::legal_slice_types() const {
-    const Position& p = position_;
     const Context& c = *context_;
-    const bool is_si_only = p.primary_pic_type == 3 || p.primary_pic_type == 4;
     uint32_t types = 0;
     for (const uint32_t type : {0u, 2u}) {
-        if (type == 0 ? !may_be_p_slice() : is_si_only) continue;
+        if (type == 0 && !may_be_p_slice()) continue;
         const bool is_alone = is_first_slice() || c.slice_types == 1u << type;
         if (is_alone || !c.has_one_slice_type) types |= 1u << type;
         if (is_alone) types |= 1u << (type + 5);
@@ -109,13 +95,12 @@ ValueSet AvcCursor::legal_frame_nums() const {
     // refer to pictures still find one.
     const uint32_t first = c.previous.is_reference ? next : c.previous.frame_num;
     uint32_t n_free = (c.prev_ref_frame_num + most - first) % most;
-    uint32_t n_kept = 0;
     for (const RefFrame& frame : c.references.frames()) {
         if (!frame.is_long_term) n_free = std::min(n_free, (frame.frame_num + most - first) % most);
-        n_kept += frame.is_existing && !frame.is_long_term;
     }
     if (p.slice.type == SliceType::kP && c.references.n_long_term() == 0) {
         const auto n_refs = static_cast<uint32_t>(c.references.size());
+        const auto n_kept = static_cast<uint32_t>(c.references.n_existing_short_term());
         const uint32_t n_room = c.sps->max_num_ref_frames - n_refs + n_kept;
         n_free = std::min(n_free, (next + most - first) % most + n_room);
     }
@@ -226,6 +211,8 @@ void AvcCursor::activate(uint8_t pic_parameter_set_id) {
     const auto& sps = context.sets->sps[context.pps->seq_parameter_set_id];
     context.marking.clear();
     context.long_term_frame_idx.reset();
+    context.has_mmco4 = false;
+    context.has_mmco1_to_3 = false;
     context.slice_types = 0;
     context.has_one_slice_type = false;
     if (!p.slice.is_idr()) return;
@@ -244,14 +231,13 @@ void AvcCursor::after_frame_num() {
 
 void AvcCursor::after_order_count() {
     Position& p = position_;
+    Context& context = context_.edit();
     if (is_first_slice()) {
-        Context& context = context_.edit();
         context.current = numbers_of(p.slice);
         context.pic_order_cnt_msb = pic_order_cnt_msb_of(p.slice);
         context.first_slice = p.slice;
         context.after = context.references;
     }
-    Context& context = context_.edit();
     context.slice_types |= static_cast<uint8_t>(1u << static_cast<unsigned>(p.slice.type));
     context.has_one_slice_type = context.has_one_slice_type || p.slice.is_type_of_all;
     if (pps().redundant_pic_cnt_present_flag) return expect(Element::kRedundantPicCnt);
@@ -308,14 +294,8 @@ ValueSet AvcCursor::legal_modifications() const {
     const Position& p = position_;
     ValueSet values;
     if (p.i < p.slice.num_ref_idx_active) {
-        bool has_short_term = false;
-        bool has_long_term = false;
-        for (const RefFrame& frame : context_->references.frames()) {
-            has_short_term = has_short_term || (!frame.is_long_term && frame.is_existing);
-            has_long_term = has_long_term || frame.is_long_term;
-        }
-        if (has_short_term) values.add(0, 1);
-        if (has_long_term) values.add(2);
+        if (context_->references.n_existing_short_term() > 0) values.add(0, 1);
+        if (context_->references.n_long_term() > 0) values.add(2);
     }
     if (p.i > 0 && is_list_full()) values.add(3);
     return values;

@@ -18,7 +18,8 @@ ValueSet AvcCursor::legal_vui_field() const {
     switch (p.at) {
         case Element::kAspectRatioIdc: {  // Table E-1
             ValueSet values(0, 16);
-            values.add(kExtendedSar);
+            // Where it makes a picture less than a sample wide, libavcodec starts anew each time.
+            if (!grammar_->portable) values.add(kExtendedSar);
             return values;
         }
         case Element::kSarWidth:
@@ -49,7 +50,8 @@ ValueSet AvcCursor::legal_vui_field() const {
         case Element::kTimeScale:
             return {1, UINT32_MAX};
         case Element::kCpbCntMinus1:
-            return {0, 31};
+            // openh264 refuses some sets that have several.
+            return {0, grammar_->portable ? 0u : 31u};
         case Element::kBitRateScale:
         case Element::kCpbSizeScale:
             return {0, 15};
@@ -72,6 +74,8 @@ ValueSet AvcCursor::legal_vui_field() const {
         case Element::kLog2MaxMvLengthVertical:
             return {0, 16};
         case Element::kMaxNumReorderFrames:
+            // Nothing is reordered there, and libavcodec can lose a picture that it holds back.
+            if (grammar_->portable) return ValueSet::only(0);
             return {0, max_dpb_frames(draft.sps.limits(), draft.sps.frame_mbs())};
         case Element::kMaxDecFrameBuffering: {
             const uint32_t least =

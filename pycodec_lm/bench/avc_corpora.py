@@ -70,9 +70,12 @@ class AvcJudged:
 
     @property
     def differs(self) -> bool:
-        """Refused though a decoder is silent, or accepted though the label calls it broken."""
+        """Refused though a decoder is silent; or accepted though the label calls it broken, or with
+        another number of pictures."""
         if self.label == _BAD_LABEL:
             return self.outcome == "accepted"
+        if self.outcome == "accepted":
+            return self.n_frames != str(self.n_pictures)
         return self.outcome == "refused"
 
 
@@ -91,7 +94,7 @@ class AvcCorporaResult:
 
 
 def read_avc_arguments() -> dict[tuple[str, str], str]:
-    """The sentences, by file and code; those on accepted streams have the code "valid"."""
+    """The sentences, by file and code; those on accepted streams have the code "ok"."""
     return read_arguments(_ARGUMENTS)
 
 

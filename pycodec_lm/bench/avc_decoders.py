@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import CodecLMError
 from .decoders import build_peer, run_decoder, version_lines
 
-__all__ = ["AVC_DECODERS", "Answer", "AvcDecoders", "Openh264Peer"]
+__all__ = ["AVC_DECODERS", "Answer", "AvcDecoders", "Openh264Peer", "complaint_about"]
 
 AVC_DECODERS = ("libavcodec", "openh264")
 _PEER_SOURCE = Path(__file__).with_name("openh264_peer.c")
@@ -41,6 +41,16 @@ class Answer:
     decoder: str  # of AVC_DECODERS
     message: str | None  # None where it is clean
     n_pictures: int | None  # None where nobody counted
+    pixels: str | None = None  # a hash of what is in the pictures, where the decoder tells
+
+
+def complaint_about(answer: Answer, n_pictures: int) -> str | None:
+    """What is wrong with an answer about a stream of so many pictures; None where nothing is."""
+    if answer.message is not None:
+        return f"{answer.decoder}: {answer.message}"
+    if answer.n_pictures != n_pictures:
+        return f"{answer.decoder}: {answer.n_pictures} pictures, not {n_pictures}"
+    return None
 
 
 class Openh264Peer:
@@ -68,8 +78,8 @@ class Openh264Peer:
         while rest:
             lines, how = self._run(rest)
             for line in lines[: len(rest)]:
-                errors, n_pictures = line.split()
-                yield Answer("openh264", _error_text(int(errors, 16)), int(n_pictures))
+                errors, n_pictures, pixels = line.split()
+                yield Answer("openh264", _error_text(int(errors, 16)), int(n_pictures), pixels)
             rest = rest[len(lines) :]
             if rest:
                 yield Answer("openh264", how, None)
@@ -151,7 +161,8 @@ class AvcDecoders:
 
 def _ask_libavcodec(path: Path, counts: bool) -> Answer:
     strict = ["-v", "error", "-err_detect", "explode"]
-    source = ["-i", str(path), "-fps_mode", "passthrough", "-f", "null", "-"]
+    # As passthrough, which drops and repeats nothing, but with times that the muxer likes.
+    source = ["-i", str(path), "-fps_mode", "drop", "-f", "null", "-"]
     message = run_decoder(["ffmpeg", "-nostdin", *strict, "-xerror", *source])
     return Answer("libavcodec", message, _count_frames(path) if counts else None)
 

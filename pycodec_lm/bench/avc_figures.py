@@ -52,7 +52,8 @@ def avc_corpora_report(result: AvcCorporaResult, command: str) -> Report:
     )
     differing = [f for f in files if f.differs]
     report.add_table(
-        f"Refused though some decoder is silent, or accepted though one is not: {len(differing)}",
+        "Refused though some decoder is silent, or accepted though one is not"
+        f" or counts other pictures: {len(differing)}",
         ["stream", "label", "verdict", "bytes", "libavcodec", "openh264", "because"],
         [
             [
@@ -145,10 +146,9 @@ def avc_walk_report(walks: AvcWalkReport, decoders: AvcDecoders, command: str) -
         f"each stream: valid in our check, with {FRAMES} pictures; ffmpeg -v error -err_detect"
         f" explode -xerror exits with 0 and says nothing, ffprobe -count_frames counts {FRAMES};"
         f" openh264, its concealment off, has no error bit and gives {FRAMES} pictures",
-        "ended by the budget: it forbade a token that the grammar allows, in some step (so at most"
-        " as many would not have ended in time without it)",
-        "steps under a budget take tens of milliseconds, so few walks of slices of one macroblock"
-        " have more than the least",
+        "ended by the budget: in some step it forbade what would have been chosen without it; each"
+        " other walk ended in time by itself",
+        "few walks of slices of one macroblock have more than the least budget: they are long",
         f"{len(walks.problems)} problems",
     ]
     report.add_table(
@@ -177,8 +177,8 @@ def avc_walk_report(walks: AvcWalkReport, decoders: AvcDecoders, command: str) -
                 str(n := walks.n_walks(slices=slices, budget=budget)),
                 str(walks.n_tokens[slices, budget]),
                 str(walks.n_bytes[slices, budget]),
-                str(walks.n_narrowed[slices, budget]),
-                f"{100 * walks.n_narrowed[slices, budget] / n:.0f} %",
+                str(walks.n_vetoed[slices, budget]),
+                f"{100 * walks.n_vetoed[slices, budget] / n:.0f} %",
             ]
             for slices, budget in keys
         ],
@@ -196,7 +196,7 @@ def avc_walk_report(walks: AvcWalkReport, decoders: AvcDecoders, command: str) -
         report.add_table("Problems", ["walk", "what happened"], _without_bars(rows))
     report.data = {
         "walks": n_done,
-        "ended_by_budget": {f"{s}, {b}x": n for (s, b), n in walks.n_narrowed.items()},
+        "ended_by_budget": {f"{s}, {b}x": n for (s, b), n in walks.n_vetoed.items()},
         "problems": [[str(case), text] for case, text in walks.problems],
     }
     return report

@@ -21,7 +21,7 @@ from ..avc_grammar import AvcGrammar
 from ..codecs.avc import SLICES, AvcSettings, encode
 from ..errors import CodecLMError
 from ..tokenizer_info import TokenizerInfo
-from .avc_decoders import Answer, AvcDecoders
+from .avc_decoders import AvcDecoders, complaint_about
 from .mask_walk import BrokenWalkError, Chooser, MaskWalk, WalkResult, least_tokens
 from .vocabularies import byte_vocabulary, pair_vocabulary, shuffled
 
@@ -97,7 +97,7 @@ class AvcWalkReport:
     n_done: Counter[AvcWalkCase] = field(default_factory=Counter)
     n_tokens: Counter[tuple[str, int]] = field(default_factory=Counter)  # (slices, budget)
     n_bytes: Counter[tuple[str, int]] = field(default_factory=Counter)
-    n_narrowed: Counter[tuple[str, int]] = field(default_factory=Counter)  # walks
+    n_vetoed: Counter[tuple[str, int]] = field(default_factory=Counter)  # walks
     reached: Counter[tuple[str, int]] = field(default_factory=Counter)  # (slices, kind of field)
     problems: list[tuple[AvcWalkCase, str]] = field(default_factory=list)
 
@@ -209,7 +209,8 @@ def check_avc_walks(
             path.write_bytes(result.stream)
             walked[path] = case
         for path, answers in decoders.ask([*walked], n_threads=n_threads):
-            problems = [text for answer in answers if (text := _complaint(answer)) is not None]
+            said = [complaint_about(answer, FRAMES) for answer in answers]
+            problems = [text for text in said if text is not None]
             report.problems += [(walked[path], f"{text} ({path.name})") for text in problems]
             if not problems:
                 path.unlink()
@@ -217,20 +218,12 @@ def check_avc_walks(
         yield report
 
 
-def _complaint(answer: Answer) -> str | None:
-    if answer.message is not None:
-        return f"{answer.decoder}: {answer.message}"
-    if answer.n_pictures != FRAMES:
-        return f"{answer.decoder}: {answer.n_pictures} pictures, not {FRAMES}"
-    return None
-
-
 def _count(case: AvcWalkCase, result: WalkResult, report: AvcWalkReport) -> None:
     key = (case.slices, case.budget)
     report.n_done[case] += 1
     report.n_tokens[key] += result.n_tokens
     report.n_bytes[key] += len(result.stream)
-    report.n_narrowed[key] += bool(result.n_narrowed)
+    report.n_vetoed[key] += bool(result.n_vetoed)
     for kind in _fields_met(case.slices, result.stream):
         report.reached[case.slices, kind] += 1
 

@@ -16,7 +16,7 @@ from ..errors import CodecLMError
 from .decoders import LibjpegPeer, planes_differ
 from .measure import Spread
 
-__all__ = ["CheckTimes", "measure_check"]
+__all__ = ["CheckTimes", "cpu_per_file", "measure_check"]
 
 # What jpegtran is asked for; it keeps every coefficient.
 _RECODINGS = {"each with its own Huffman tables": "-optimize", "progressive": "-progressive"}
@@ -78,11 +78,11 @@ def measure_check(
                 _compare(peer, paths, recoded.paths)
         for _ in range(repeats):
             for files in sets:
-                files.add("check", [_cpu_per_file(_check, files.contents)])
+                files.add("check", [cpu_per_file(_check, files.contents)])
                 if peer is not None:
                     spent = peer.time_entropy_decoding(files.paths, 1)
                     files.add("libjpeg-turbo, entropy decoding", spent)
-                files.add("Pillow, decoding to RGB", [_cpu_per_file(_decode, files.contents)])
+                files.add("Pillow, decoding to RGB", [cpu_per_file(_decode, files.contents)])
             on_round()
     return [
         CheckTimes(
@@ -129,7 +129,8 @@ def _libjpeg(folder: Path) -> LibjpegPeer | None:
         return None
 
 
-def _cpu_per_file(work: Callable[[bytes], object], files: Sequence[bytes]) -> float:
+def cpu_per_file(work: Callable[[bytes], object], files: Sequence[bytes]) -> float:
+    """CPU microseconds a file."""
     start = time.process_time_ns()
     for data in files:
         work(data)

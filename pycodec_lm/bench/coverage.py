@@ -8,12 +8,19 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .._core import ELEMENTS, JpegCursor, read_coefficients, symbol_counts, trace_jpeg
+from .._core import ELEMENTS, AvcCursor, JpegCursor, read_coefficients, symbol_counts, trace_jpeg
 from ..grammar import JpegGrammar
 from .mask_walk import BrokenWalkError
 from .structure import DHT, DQT, DRI, EOI, RST0, SOF0, SOF1, SOF2, SOI, SOS, Scan, Structure
 
-__all__ = ["PROCESSES", "SCOPE", "Coverage", "error_codes", "scope_of"]
+__all__ = [
+    "PROCESSES",
+    "SCOPE",
+    "Coverage",
+    "codes_of_wrong_bytes",
+    "error_codes",
+    "scope_of",
+]
 
 # What walks may be asked for.
 PROCESSES = ("sequential", "multi-scan", "progressive")
@@ -386,8 +393,18 @@ def error_codes(data: bytes, structure: Structure, rng: random.Random) -> set[st
         places.update(range(segment.offset, min(segment.offset + n_bytes, len(data))))
     if len(places) > _MAX_PLACES:
         places = {*rng.sample(sorted(places), _MAX_PLACES)}
-    codes = {"truncated"}
-    cursor = JpegCursor(_STANDARD)
+    return {"truncated", *codes_of_wrong_bytes(JpegCursor(_STANDARD), data, places)}
+
+
+def codes_of_wrong_bytes(
+    cursor: JpegCursor | AvcCursor, data: bytes, places: Iterable[int]
+) -> set[str]:
+    """What is said to each byte that may not come next, at these places of a valid file.
+
+    Raises:
+        BrokenWalkError: a byte outside allowed() was accepted, or one inside refused.
+    """
+    codes: set[str] = set()
     at = 0
     for place in sorted(places):
         if not cursor.push(data[at:place]):

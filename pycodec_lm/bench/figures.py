@@ -85,13 +85,13 @@ def _n_below(walks: WalkReport, group: str, least: int) -> int:
     return sum(walks.coverage.walks[group][value] < least for value in values)
 
 
-def check_report(measured: Sequence[CheckTimes], command: str) -> Report:
+def check_report(measured: Sequence[CheckTimes], command: str, title: str) -> Report:
     """Checking beside decoding."""
-    report = Report("Checking JPEG files", command)
+    report = Report(title, command)
     report.notes += [f"{name}: {text}" for name, text in decoder_versions().items()]
     report.notes.append(
         "valid files in memory; CPU time of one thread; readers take turns, the spread is over"
-        " rounds; recoded by jpegtran, coefficients compared"
+        " rounds; what is recoded is so by jpegtran, coefficients compared"
     )
     for times in measured:
         bytes_per_file = times.n_bytes / times.n_files

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .mask_speed import MaskTimes, measure_masks
-from .mask_streams import FileCounts, Vocabulary, encode, streams_of
+from .mask_streams import FileCounts, Vocabulary, encode, is_clip, streams_of
 from .matcher_memory import (
     MatcherMemory,
     ProgressiveMemory,
@@ -70,9 +70,10 @@ def measure_all(
     """Measures masks along files, batches, forks, logits, memory, and peers in the same run.
 
     Args:
-        files: valid JPEG files of one size and subsampling.
+        files: valid JPEG files of one size and subsampling, or H.264 streams with the same
+            parameter sets.
         vocab_sizes: 259 for no merges.
-        forms: of FORMS.
+        forms: of FORMS, or of AVC_FORMS.
         counts: how many files are for what.
         on_step: called after each step, with what comes next.
 
@@ -102,7 +103,7 @@ def measure_all(
                 if allocated_bytes() is not None:
                     results.memory.append(measure_memory(encoded))
     on_step("memory")
-    if allocated_bytes() is not None:
+    if allocated_bytes() is not None and not is_clip(files[0]):
         results.progressive = measure_progressive_memory(files)
     on_step("logits")
     results.applied += measure_apply(floor_ns, APPLY_SHAPE)

@@ -62,7 +62,7 @@ def _case(row: MaskTimes) -> list[str]:
 
 
 def _add_masks(report: Report, results: MaskResults) -> None:
-    columns = ["JpegGrammar", "V", "max_tokens"]
+    columns = ["grammar", "V", "max_tokens"]
     report.add_table(
         "fill_next_token_bitmask and accept_token, along files not seen before",
         [*columns, "calls", "fill p50", "p90", "p99", "accept p50", "p99"],
@@ -111,7 +111,7 @@ def _add_vocabularies(report: Report, results: MaskResults) -> None:
     report.add_table(
         "Vocabularies, and what of them occurs along the files timed",
         [
-            "JpegGrammar",
+            "grammar",
             "V",
             "learned from",
             "in",
@@ -217,7 +217,7 @@ def _add_memory(report: Report, results: MaskResults) -> None:
         report.add_table(
             "Memory of matchers, in bytes by mallinfo2: one given half a file as its prompt; what"
             " a fork adds after a file; what each token adds",
-            ["JpegGrammar", "tokens", "state", "fork", "history a token"],
+            ["grammar", "tokens", "state", "fork", "history a token"],
             [
                 [
                     row.grammar,

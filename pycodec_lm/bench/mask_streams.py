@@ -1,4 +1,4 @@
-"""Pictures as streams of a grammar, and vocabularies learned from others than are measured."""
+"""Pictures and clips as streams of a grammar, and vocabularies learned from others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._core import transcode
+from .._core import check_h264, transcode
+from ..avc_grammar import AvcGrammar
 from ..errors import UsageError
 from ..grammar import JpegGrammar
 from ..jpeg_tables import SUBSAMPLINGS
@@ -17,7 +18,17 @@ from .vocabularies import train_tokenizer
 if TYPE_CHECKING:
     from ..tokenizer import ByteTokenizer
 
-__all__ = ["FORMS", "Encoded", "FileCounts", "Streams", "Vocabulary", "encode", "streams_of"]
+__all__ = [
+    "AVC_FORMS",
+    "FORMS",
+    "Encoded",
+    "FileCounts",
+    "Streams",
+    "Vocabulary",
+    "encode",
+    "is_clip",
+    "streams_of",
+]
 
 # Learning 32,768 tokens from so many pictures of 5 KB takes some seconds.
 _MAX_TRAIN = 400
@@ -34,10 +45,10 @@ class FileCounts:
 
 @dataclass(frozen=True)
 class Streams:
-    """Pictures in the form of a grammar, without the header that it pins."""
+    """Pictures or clips in the form of a grammar, without the header that it pins."""
 
     name: str
-    grammar: JpegGrammar
+    grammar: JpegGrammar | AvcGrammar
     measured: list[bytes]
     batch: list[bytes]
     warm_up: list[bytes]
@@ -90,19 +101,30 @@ FORMS: dict[str, tuple[str, Callable[[bytes], JpegGrammar]]] = {
     "like": (".like(file)", JpegGrammar.like),
     "any": ("(portable=False)", lambda sample: JpegGrammar(portable=False)),  # noqa: ARG005
 }
+AVC_FORMS: dict[str, tuple[str, Callable[[bytes], AvcGrammar]]] = {
+    "like": ("AvcGrammar.like(clip)", AvcGrammar.like),
+}
+
+
+def is_clip(data: bytes) -> bool:
+    """It begins like an H.264 byte stream."""
+    return data.startswith((b"\0\0\0\1", b"\0\0\1"))
 
 
 def streams_of(
     files: Sequence[bytes], counts: FileCounts, forms: Sequence[str]
 ) -> Iterator[Streams]:
-    """The files in each of the FORMS named.
+    """The files in each of the FORMS named, or of the AVC_FORMS.
 
     Args:
-        files: valid JPEG files of one size and subsampling.
+        files: valid JPEG files of one size and subsampling, or H.264 streams with the same
+            parameter sets; of these, what the check does not support is left out.
 
     Raises:
         UsageError: there are too few files, or they do not fit a grammar.
     """
+    if files and is_clip(files[0]):
+        files = [data for data in files if check_h264(data)[0]]
     ends = [0, counts.measured, counts.measured + counts.batch]
     ends.append(ends[-1] + counts.warm_up)
     if len(files) <= ends[-1]:
@@ -113,16 +135,29 @@ def streams_of(
         )
     files = files[: ends[-1] + _MAX_TRAIN]
     for form in forms:
-        name, grammar_like = FORMS[form]
-        grammar = grammar_like(files[0])
-        streams = [*files]
-        if grammar.header:
-            try:
-                streams = [transcode(data, grammar)[len(grammar.header) :] for data in files]
-            except UsageError as error:
-                raise UsageError(f"the files do not fit JpegGrammar{name}: {error}") from error
+        if is_clip(files[0]):
+            name, clips_like = AVC_FORMS[form]
+            grammar: JpegGrammar | AvcGrammar = clips_like(files[0])
+            streams = _without_header(files, grammar.header)
+        else:
+            name, pictures_like = FORMS[form]
+            grammar = pictures_like(files[0])
+            streams = _transcoded(files, grammar, name) if grammar.header else [*files]
         parts = [streams[a:b] for a, b in zip(ends, [*ends[1:], len(streams)], strict=True)]
         yield Streams(name, grammar, *parts)
+
+
+def _transcoded(files: Sequence[bytes], grammar: JpegGrammar, name: str) -> list[bytes]:
+    try:
+        return [transcode(data, grammar)[len(grammar.header) :] for data in files]
+    except UsageError as error:
+        raise UsageError(f"the files do not fit JpegGrammar{name}: {error}") from error
+
+
+def _without_header(files: Sequence[bytes], header: bytes) -> list[bytes]:
+    if not all(data.startswith(header) for data in files):
+        raise UsageError("the clips do not all begin with the parameter sets of the first")
+    return [data[len(header) :] for data in files]
 
 
 def encode(streams: Streams, vocab_size: int) -> Encoded:

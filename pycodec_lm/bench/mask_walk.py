@@ -46,8 +46,8 @@ class WalkResult:
     stream: bytes
     n_tokens: int
     budget: int | None
-    # Steps in which the budget forbade a token that the grammar allows; None: nobody looked.
-    n_narrowed: int | None = None
+    # Steps in which the budget forbade what would have been chosen without it; None: nobody looked.
+    n_vetoed: int | None = None
 
 
 class MaskWalk:
@@ -58,7 +58,7 @@ class MaskWalk:
         budget: `max_tokens` of the matcher, None for none.
         chooser: a name of CHOOSERS, or a function like those.
         seed: of all choices.
-        watches_budget: counts the steps in which the budget makes a mask narrower.
+        watches_budget: chooses without the budget first, and counts how often that is forbidden.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class MaskWalk:
         if watches_budget:
             self.free = GrammarMatcher(compiled, prompt=header)
         self._free_bitmask = allocate_token_bitmask(1, compiled.vocab_size)
-        self._n_narrowed = 0
+        self._n_vetoed = 0
         self._pieces = [header]
         self._n_tokens = 0
 
@@ -94,8 +94,8 @@ class MaskWalk:
         """
         while not self.matcher.is_terminated():
             self._step()
-        n_narrowed = None if self.free is None else self._n_narrowed
-        return WalkResult(b"".join(self._pieces), self._n_tokens, self.budget, n_narrowed)
+        n_vetoed = None if self.free is None else self._n_vetoed
+        return WalkResult(b"".join(self._pieces), self._n_tokens, self.budget, n_vetoed)
 
     def _step(self) -> None:
         matcher = self.matcher
@@ -107,16 +107,26 @@ class MaskWalk:
             raise self._broken("no token is legal: a dead end")
         if self.rng.randrange(_COMPARED_STEPS) == 0:
             self._compare(legal)
-        if self.free is not None:
-            self.free.fill_next_token_bitmask(self._free_bitmask)
-            self._n_narrowed += not np.array_equal(self._bitmask, self._free_bitmask)
-        token = self._choose(self, legal)
+        token = (
+            self._choose(self, legal)
+            if self.free is None
+            else self._choose_freely(self.free, legal)
+        )
         if not matcher.accept_token(token):
             raise self._broken(f"token {token} is in the mask but was refused")
         if self.free is not None:
             self.free.accept_token(token)
         self._pieces.append(self.vocab[token])
         self._n_tokens += 1
+
+    def _choose_freely(self, free: GrammarMatcher, legal: NDArray[np.intp]) -> int:
+        """What is chosen without the budget, if the budget lets it."""
+        free.fill_next_token_bitmask(self._free_bitmask)
+        token = self._choose(self, legal_tokens(self._free_bitmask))
+        if token in legal:
+            return token
+        self._n_vetoed += 1
+        return self._choose(self, legal)
 
     def _compare(self, legal: NDArray[np.intp]) -> None:
         members = {*legal.tolist()}

@@ -1,9 +1,12 @@
 /* What openh264 says about files, its concealment of errors switched off.
  *
  *   openh264_peer           file names on standard input, one a line; for each file a line on standard
- *                           output: the union of all DECODING_STATE bits (hexadecimal), pictures.
+ *                           output: the union of all DECODING_STATE bits (hexadecimal), pictures,
+ *                           and a hash of what is in them, in the order they come out (hexadecimal).
  *   openh264_peer version   its version.
  */
+#include <inttypes.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,15 +48,38 @@ static ISVCDecoder* open_decoder(void) {
     return decoder;
 }
 
+/* FNV-1a, 64 bits. */
+static const uint64_t kEmptyHash = 0xcbf29ce484222325u;
+
+static uint64_t hash_rows(
+    uint64_t hash, const unsigned char* rows, int stride, int width, int height) {
+    for (int row = 0; row < height; ++row) {
+        for (int i = 0; i < width; ++i)
+            hash = (hash ^ rows[(ptrdiff_t)row * stride + i]) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+static uint64_t hash_picture(uint64_t hash, unsigned char* const planes[3], const SSysMEMBuffer* at) {
+    hash = hash_rows(hash, planes[0], at->iStride[0], at->iWidth, at->iHeight);
+    for (int i = 1; i < 3; ++i)
+        hash = hash_rows(hash, planes[i], at->iStride[1], at->iWidth / 2, at->iHeight / 2);
+    return hash;
+}
+
 /* One NAL unit, or with no data what is still held back. */
-static int decode(ISVCDecoder* decoder, const unsigned char* nal_unit, size_t n_bytes, int* errors) {
+static int decode(
+    ISVCDecoder* decoder, const unsigned char* nal_unit, size_t n_bytes, int* errors,
+    uint64_t* hash) {
     unsigned char* planes[3] = {NULL, NULL, NULL};
     SBufferInfo info;
     memset(&info, 0, sizeof info);
     *errors |= nal_unit != NULL ? (int)(*decoder)->DecodeFrameNoDelay(
                                       decoder, nal_unit, (int)n_bytes, planes, &info)
                                 : (int)(*decoder)->FlushFrame(decoder, planes, &info);
-    return info.iBufferStatus == 1;
+    if (info.iBufferStatus != 1) return 0;
+    *hash = hash_picture(*hash, planes, &info.UsrData.sSystemBuffer);
+    return 1;
 }
 
 static int read_stream(const char* name) {
@@ -63,16 +89,17 @@ static int read_stream(const char* name) {
     if (data == NULL || decoder == NULL) return 1;
     int errors = 0;
     int n_pictures = 0;
+    uint64_t hash = kEmptyHash;
     size_t start = find_start_code(data, n_bytes, 0);
     while (start < n_bytes) {
         const size_t end = find_start_code(data, n_bytes, start + 3);
-        n_pictures += decode(decoder, data + start, end - start, &errors);
+        n_pictures += decode(decoder, data + start, end - start, &errors, &hash);
         start = end;
     }
     int is_end = 1;
     (*decoder)->SetOption(decoder, DECODER_OPTION_END_OF_STREAM, &is_end);
-    while (decode(decoder, NULL, 0, &errors)) ++n_pictures;
-    printf("%x %d\n", (unsigned)errors, n_pictures);
+    while (decode(decoder, NULL, 0, &errors, &hash)) ++n_pictures;
+    printf("%x %d %016" PRIx64 "\n", (unsigned)errors, n_pictures, hash);
     fflush(stdout);
     (*decoder)->Uninitialize(decoder);
     WelsDestroyDecoder(decoder);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 from PIL import Image
 
@@ -11,7 +12,7 @@ from ..errors import UsageError
 from ..generation.sheet import Cell, contact_sheet
 from .survival import Survival, TriedFile
 
-__all__ = ["comparison_sheet", "survival_plot"]
+__all__ = ["comparison_sheet", "need_figure", "survival_plot"]
 
 _COLORS = ("#c0392b", "#d68910", "#7d3c98", "#2471a3", "#566573")
 _MASKED = "#1e8449"
@@ -35,8 +36,8 @@ def comparison_sheet(without: Sequence[TriedFile], masked: Sequence[TriedFile]) 
     return sheet
 
 
-def survival_plot(rows: Sequence[Survival]) -> bytes:
-    """A PNG: survival against temperature and, for several models, against training steps.
+def need_figure() -> Any:
+    """matplotlib's Figure.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -47,9 +48,18 @@ def survival_plot(rows: Sequence[Survival]) -> bytes:
         raise UsageError(
             "a plot needs matplotlib: python -m pip install 'pycodec_lm[bench]'"
         ) from error
+    return Figure
+
+
+def survival_plot(rows: Sequence[Survival]) -> bytes:
+    """A PNG: survival against temperature and, for several models, against training steps.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
     steps = sorted({row.steps for row in rows})
     temperatures = sorted({row.temperature for row in rows if row.steps == steps[0]})
-    figure = Figure(figsize=(9.0 if len(steps) > 1 else 5.0, 3.4), layout="constrained")
+    figure = need_figure()(figsize=(9.0 if len(steps) > 1 else 5.0, 3.4), layout="constrained")
     panels = figure.subplots(1, 2 if len(steps) > 1 else 1, sharey=True, squeeze=False)[0]
     last = [row for row in rows if row.steps == steps[-1]]
     masked = sorted((row.temperature, row.share) for row in last if row.mask)

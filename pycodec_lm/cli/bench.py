@@ -9,7 +9,8 @@ from pathlib import Path
 from .._files import write_file
 from ..errors import UsageError
 from ._common import Progress, let_threads_sleep, print_json, printable, progress
-from .bench_avc import judge_streams, try_streams, walk_avc
+from .bench_avc import judge_streams, try_streams, walk_avc, walk_avc_fields
+from .bench_ops import OPERATORS, add_all_operators, add_operator
 from .bench_report import bench_command, show
 
 __all__ = ["add_parser"]
@@ -33,15 +34,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     walks.add_argument("--seed", type=int, default=0, help="of the first walk (0)")
     walks.add_argument(
         "--of",
-        choices=["sequential", "multi-scan", "progressive", "avc"],
-        help="what files (sequential and progressive JPEG files in turns); avc: H.264 streams",
+        choices=["sequential", "multi-scan", "progressive", "avc", "avc-fields"],
+        help="what files (sequential and progressive JPEG files in turns); avc: H.264 streams;"
+        " avc-fields: such streams with a legal value drawn for each field",
     )
     walks.add_argument("--keep", metavar="FOLDER", help="where files that go wrong are left")
     walks.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
     walks.set_defaults(func=_walks)
 
-    check = kinds.add_parser("check", help="check beside libjpeg-turbo and Pillow")
-    check.add_argument("folder", help="a folder of valid JPEG files")
+    check = kinds.add_parser("check", help="check beside libjpeg-turbo and Pillow, or libavcodec")
+    check.add_argument("folder", help="a folder of valid JPEG files, or of .264 streams")
     check.add_argument("--rounds", type=int, default=11, help="over all the files (11)")
     check.set_defaults(func=_check)
 
@@ -52,7 +54,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         " bitmasks put to logits; and counts what matchers take of memory. XGrammar and llguidance"
         " are timed in the same run where they are installed.",
     )
-    mask.add_argument("folder", help="a folder of valid JPEG files of one size and subsampling")
+    mask.add_argument(
+        "folder",
+        help="a folder of valid JPEG files of one size and subsampling, or of .264 streams with the"
+        " same parameter sets",
+    )
     mask.add_argument(
         "--vocab-sizes",
         type=int,
@@ -65,9 +71,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--forms",
         nargs="+",
         choices=["jpeg_lm", "dense", "like", "any"],
-        default=["jpeg_lm", "dense"],
         help="streams with a restart marker after each MCU, without any, files like the first, or"
-        " any files (jpeg_lm dense)",
+        " any files (jpeg_lm dense; of H.264 there is like only)",
     )
     mask.add_argument("--warm-up", type=int, default=100, help="files before the clock runs (100)")
     mask.add_argument("--files", type=int, default=20, help="files that are timed (20)")
@@ -122,10 +127,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     mutants.add_argument("--threads", type=int, default=2, help="decoders that run at once (2)")
     mutants.set_defaults(func=_mutants)
 
-    for kind in (walks, check, mask, survival, decoders, corpora, mutants):
+    operators = [add_operator(kinds, name) for name in OPERATORS]
+    everything = add_all_operators(kinds)
+
+    for kind in (walks, check, mask, survival, decoders, corpora, mutants, *operators, everything):
         kind.add_argument("--json", action="store_true", help="print one JSON object")
         kind.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    for kind in (walks, check, mask, survival, corpora, mutants):
+    for kind in (walks, check, mask, survival, corpora, mutants, *operators):
         kind.add_argument(
             "-o", "--output", metavar="FILE.md", help="write the report to a file too"
         )
@@ -158,6 +166,8 @@ def _walks(args: argparse.Namespace) -> int:
         raise UsageError("--walks and --threads must be at least 1")
     if args.of == "avc":
         return walk_avc(args)
+    if args.of == "avc-fields":
+        return walk_avc_fields(args)
     _need_decoders()
     result = WalkReport()
     with tempfile.TemporaryDirectory() as temporary:
@@ -179,17 +189,21 @@ def _walks(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from ..bench.avc_check_speed import measure_avc_check
     from ..bench.check_speed import measure_check
     from ..bench.figures import check_report
 
     if args.rounds < 1:
         raise UsageError("--rounds must be at least 1")
-    paths = _files_of(args.folder)
+    paths = _files_of(args.folder, (".jpg", ".jpeg", ".264"))
+    is_avc = paths[0].suffix == ".264"
+    measure = measure_avc_check if is_avc else measure_check
     bar: Progress[int]
     with progress(args.rounds, "checking", quiet=args.quiet or args.json) as bar:
-        measured = measure_check(paths, args.rounds, bar.update)
+        measured = measure(paths, args.rounds, bar.update)
     command = bench_command("check", Path(args.folder).resolve().name, "--rounds", args.rounds)
-    show(check_report(measured, command), args)
+    title = "Checking H.264 streams" if is_avc else "Checking JPEG files"
+    show(check_report(measured, command, title), args)
     return 0
 
 
@@ -197,22 +211,26 @@ def _mask(args: argparse.Namespace) -> int:
     let_threads_sleep()
     from ..bench.mask_bench import measure_all, n_steps
     from ..bench.mask_figures import mask_report
-    from ..bench.mask_streams import FileCounts
+    from ..bench.mask_streams import AVC_FORMS, FORMS, FileCounts, is_clip
 
     if min(args.vocab_sizes) < _BYTES_ONLY:
         raise UsageError(f"--vocab-sizes start at {_BYTES_ONLY}")
     if min(args.warm_up, args.files, args.rows) < 1:
         raise UsageError("--warm-up, --files and --rows must be at least 1")
-    files = [path.read_bytes() for path in _files_of(args.folder)]
+    files = [path.read_bytes() for path in _files_of(args.folder, (".jpg", ".jpeg", ".264"))]
+    known = [*(AVC_FORMS if is_clip(files[0]) else FORMS)]
+    forms = args.forms or known[:2]
+    if not set(forms) <= set(known):
+        raise UsageError(f"--forms of such files are {', '.join(known)}")
     counts = FileCounts(args.files, args.rows, args.warm_up)
-    n = n_steps(args.vocab_sizes, args.forms)
+    n = n_steps(args.vocab_sizes, forms)
     bar: Progress[int]
     with progress(n, "timing", quiet=args.quiet or args.json) as bar:
         results = measure_all(
-            files, args.vocab_sizes, args.forms, counts, lambda note: bar.update(note=note)
+            files, args.vocab_sizes, forms, counts, lambda note: bar.update(note=note)
         )
     words = ["mask", Path(args.folder).resolve().name, "--vocab-sizes", *args.vocab_sizes]
-    words += ["--forms", *args.forms, "--warm-up", args.warm_up]
+    words += ["--forms", *forms, "--warm-up", args.warm_up]
     words += ["--files", args.files, "--rows", args.rows]
     show(mask_report(results, bench_command(*words)), args)
     return 0

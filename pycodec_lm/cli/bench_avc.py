@@ -5,16 +5,23 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ._common import Progress, progress
 from .bench_report import bench_command, show
 
 if TYPE_CHECKING:
     from ..bench.avc_decoders import AvcDecoders
+    from ..bench.avc_field_walks import AvcFieldReport
+    from ..bench.avc_walks import AvcWalkReport
+    from ..bench.measure import Report
 
-__all__ = ["judge_streams", "try_streams", "walk_avc"]
+__all__ = ["judge_streams", "try_streams", "walk_avc", "walk_avc_fields"]
+
+Walks = TypeVar("Walks", "AvcWalkReport", "AvcFieldReport")
+Case = TypeVar("Case")
 
 
 def judge_streams(table: Path, args: argparse.Namespace) -> int:
@@ -36,25 +43,49 @@ def judge_streams(table: Path, args: argparse.Namespace) -> int:
 
 def walk_avc(args: argparse.Namespace) -> int:
     """`bench walks --of avc`."""
-    from ..bench.avc_decoders import AvcDecoders
     from ..bench.avc_figures import avc_walk_report
     from ..bench.avc_walks import AvcWalkReport, check_avc_walks, plan_avc_walks
 
-    result = AvcWalkReport()
+    cases = plan_avc_walks(args.walks, args.seed)
+    return _walk(cases, check_avc_walks, AvcWalkReport(), avc_walk_report, args)
+
+
+def walk_avc_fields(args: argparse.Namespace) -> int:
+    """`bench walks --of avc-fields`."""
+    from ..bench.avc_field_figures import avc_field_report
+    from ..bench.avc_field_walks import (
+        AvcFieldReport,
+        check_avc_field_walks,
+        plan_avc_field_walks,
+    )
+
+    cases = plan_avc_field_walks(args.walks, args.seed)
+    return _walk(cases, check_avc_field_walks, AvcFieldReport(), avc_field_report, args)
+
+
+def _walk(
+    cases: Sequence[Case],
+    check: Callable[..., Iterator[Walks]],
+    result: Walks,
+    report: Callable[[Walks, AvcDecoders, str], Report],
+    args: argparse.Namespace,
+) -> int:
+    """Shows what the last of `check` says."""
+    from ..bench.avc_decoders import AvcDecoders
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(args.keep or temporary)
         folder.mkdir(parents=True, exist_ok=True)
         decoders = AvcDecoders(Path(temporary))
         _say_what_is_missing(decoders)
-        cases = plan_avc_walks(args.walks, args.seed)
         bar: Progress[int]
         with progress(len(cases), "walking", quiet=args.quiet or args.json) as bar:
             n_before = 0
-            for result in check_avc_walks(cases, folder, decoders, n_threads=args.threads):
+            for result in check(cases, folder, decoders, n_threads=args.threads):
                 bar.update(result.n_cases - n_before, f"{len(result.problems)} problems")
                 n_before = result.n_cases
-        command = bench_command("walks", "-n", args.walks, "--seed", args.seed, "--of", "avc")
-        show(avc_walk_report(result, decoders, command), args)
+        command = bench_command("walks", "-n", args.walks, "--seed", args.seed, "--of", args.of)
+        show(report(result, decoders, command), args)
     return 1 if result.problems else 0
 
 

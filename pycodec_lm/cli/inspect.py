@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .._files import read_file, write_file
+from ..check import Verdict, may_be_h264
 from ._common import fail, print_json, printable, read_input
-
-if TYPE_CHECKING:
-    from ..inspect import Inspection
 
 __all__ = ["add_parser", "run"]
 
-# 24 bytes an MCU, and a line each: more would not be read by anybody.
+# 24 bytes an MCU or macroblock, and a line each: more would not be read by anybody.
 _MAX_MCUS = 1 << 20
 
 
@@ -23,15 +23,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "inspect",
         help="show what stands in a file, element by element",
-        description="Shows the syntax tree of a JPEG: segments and their fields, tables, scans, and"
-        " where its bits go. Of a broken file it shows what could be read, and the error.",
+        description="Shows the syntax tree of a JPEG (segments and their fields, tables, scans) or"
+        " of H.264 (NAL units and their fields, slices), and where its bits go. Of a broken file"
+        " it shows what could be read, and the error.",
         epilog="Exit code: 0 the file is valid, 1 it is not, 2 misuse.",
     )
     parser.add_argument("file", metavar="FILE", help="a file, or - for standard input")
-    parser.add_argument("--tables", action="store_true", help="list the contents of tables")
-    parser.add_argument("--mcus", action="store_true", help="list where each MCU begins")
     parser.add_argument(
-        "--html", metavar="OUT.html", help="write a page that shows bytes and picture side by side"
+        "--tables",
+        action="store_true",
+        help="list the contents of tables; of H.264 each field of a header with its place",
+    )
+    parser.add_argument(
+        *("--mcus", "--macroblocks"),
+        action="store_true",
+        help="list where each MCU or macroblock begins",
+    )
+    parser.add_argument(
+        "--html", metavar="OUT.html", help="write a page that shows bytes and pictures side by side"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -59,23 +68,35 @@ def run(args: argparse.Namespace) -> int:
         inspection, page = inspect_to_html(
             data, Path(name).name, abbreviated=abbreviated, tables=outside
         )
+        verdict = inspection.verdict
         write_file(args.html, page.encode())
-        _report_page(args, inspection, len(page))
+        _report_page(args, verdict, len(page))
     else:
-        from ..inspect import inspect_jpeg, text
-
-        inspection = inspect_jpeg(data, abbreviated=abbreviated, tables=outside, max_mcus=_MAX_MCUS)
+        verdict, to_json, lines = _inspected(data, abbreviated, outside)
         if args.json:
-            tree = text.to_json(inspection, tables=args.tables, mcus=args.mcus)
-            print_json({"file": args.file, **tree})
+            print_json({"file": args.file, **to_json(tables=args.tables, mcus=args.mcus)})
         else:
-            for line in text.lines(inspection, printable(name), tables=args.tables, mcus=args.mcus):
+            for line in lines(printable(name), tables=args.tables, mcus=args.mcus):
                 print(line)
-    return 0 if inspection.verdict.valid else 1
+    return 0 if verdict.valid else 1
 
 
-def _report_page(args: argparse.Namespace, inspection: Inspection, n_bytes: int) -> None:
-    verdict = inspection.verdict
+def _inspected(
+    data: bytes, abbreviated: bool, tables: bytes | None
+) -> tuple[Verdict, Callable[..., dict[str, Any]], Callable[..., Iterator[str]]]:
+    """The verdict on a file, and what shows it as JSON and as lines."""
+    if may_be_h264(data):
+        from ..inspect import avc_text, inspect_h264
+
+        stream = inspect_h264(data, max_mbs=_MAX_MCUS)
+        return stream.verdict, partial(avc_text.to_json, stream), partial(avc_text.lines, stream)
+    from ..inspect import inspect_jpeg, text
+
+    file = inspect_jpeg(data, abbreviated=abbreviated, tables=tables, max_mcus=_MAX_MCUS)
+    return file.verdict, partial(text.to_json, file), partial(text.lines, file)
+
+
+def _report_page(args: argparse.Namespace, verdict: Verdict, n_bytes: int) -> None:
     if args.json:
         print_json(
             {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 
 from pycodec_lm.errors import UsageError
-from pycodec_lm.generation.sampling import uniform
 from pycodec_lm.models.checkpoint import Checkpoint
+from pycodec_lm.reference import philox_uniform
 
 __all__ = ["class_numbers", "random_class"]
 
@@ -50,7 +50,7 @@ def random_class(checkpoint: Checkpoint, seed: int) -> str:
     """A class of the first condition, the same for the same seed; "" where there is none."""
     for names in checkpoint.conditions.values():
         if names:
-            return names[int(uniform(seed, _CLASS_STEP) * len(names))]
+            return names[int(philox_uniform(seed, _CLASS_STEP) * len(names))]
     return ""
 
 

@@ -7,7 +7,7 @@ depend on seed and position, and everything else is done row by row.
 
 Shape suffixes: B rows, T tokens of a chunk, F annotation columns (8), C conditions, V vocabulary.
 """
-# ruff: noqa: N803, N806  # names carry the shape of their tensor
+# ruff: noqa: N806  # names carry the shape of their tensor
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pycodec_lm import _core, ops
-from pycodec_lm.errors import CodecLMError
+from pycodec_lm import _core
 from pycodec_lm.generation.result import GeneratedFile
 from pycodec_lm.generation.row import EMPTY_CHUNK, Plan, Request, Row
-from pycodec_lm.generation.sampling import Sampling, draw, draw_beside_mask, guide, uniform
+from pycodec_lm.generation.sampling import (
+    Logits,
+    Sampling,
+    are_allowed,
+    draw,
+    draw_beside_mask,
+)
 from pycodec_lm.models.transformer import KVCache, Transformer
 
 __all__ = ["Engine"]
@@ -112,23 +117,23 @@ class Engine:
     @torch.inference_mode()
     def _step(self) -> None:
         """Shows the model what is new, and draws for every row of which it has seen everything."""
-        all_logits_BV = self._feed()
+        conditional_BV, unconditional_BV = self._feed()
         ready = [(slot, row) for slot, row in enumerate(self._slots) if row and not row.pending]
         if not ready:
             return
-        slots, rows = [slot for slot, _ in ready], [row for _, row in ready]
+        rows = [row for _, row in ready]
         # On a GPU the masks are made while the model is still at work.
         bitmask = self._masks([row.matcher for row in rows])
-        logits_BV = all_logits_BV[torch.tensor(slots, device=all_logits_BV.device)]
-        if not bool(logits_BV.isfinite().all()):
-            raise CodecLMError("the model's logits are not finite: its weights are broken")
-        masked_BV = ops.apply_token_bitmask(logits_BV, bitmask)
-        uniforms = [uniform(row.request.seed, len(row.tokens)) for row in rows]
-        if self._plan.mask:
-            self._note_budget(rows, bitmask, logits_BV, masked_BV, uniforms)
-        draws = draw_beside_mask(
-            logits_BV, masked_BV, uniforms, self._sampling, mask=self._plan.mask
+        slots = torch.tensor([slot for slot, _ in ready], device=conditional_BV.device)
+        logits = Logits(
+            conditional_BV[slots],
+            None if unconditional_BV is None else unconditional_BV[slots],
+            seeds=[row.request.seed for row in rows],
+            steps=[len(row.tokens) for row in rows],
         )
+        if self._plan.mask:
+            self._note_budget(rows, bitmask, logits)
+        draws = draw_beside_mask(logits, bitmask, self._sampling, mask=self._plan.mask)
         for row, token, vetoed, log_prob, log_z in zip(
             rows, draws.tokens, draws.vetoed, draws.log_probs, draws.log_zs, strict=True
         ):
@@ -149,30 +154,22 @@ class Engine:
                     matcher.fill_next_token_bitmask(bitmask, row)
         return bitmask
 
-    def _note_budget(
-        self,
-        rows: Sequence[Row],
-        bitmask: NDArray[np.int32],
-        logits_BV: Tensor,
-        masked_BV: Tensor,
-        uniforms: Sequence[float],
-    ) -> None:
+    def _note_budget(self, rows: Sequence[Row], bitmask: NDArray[np.int32], logits: Logits) -> None:
         """Tells rows whose draw the budget changes: only near its end do the two masks differ."""
         grammar_bitmask = self._masks([row.without_budget for row in rows])
         if np.array_equal(bitmask, grammar_bitmask):
             return
-        legal_BV = ops.apply_token_bitmask(logits_BV, grammar_bitmask)
-        wanted_B = draw(legal_BV, uniforms, self._sampling)
-        refused_B = masked_BV.gather(1, wanted_B[:, None])[:, 0].isneginf()
-        for row, is_refused in zip(rows, refused_B.tolist(), strict=True):
-            if is_refused:
+        wanted = draw(logits, self._sampling, grammar_bitmask).tokens.tolist()
+        for row, is_allowed in zip(rows, are_allowed(bitmask, wanted), strict=True):
+            if not is_allowed:
                 row.ended_by_budget = True
 
-    def _feed(self) -> Tensor:
+    def _feed(self) -> tuple[Tensor, Tensor | None]:
         """One call of the model.
 
         Returns:
-            logits_BV of all slots, after guidance; meaningless where nothing was fed.
+            logits_BV of all slots, with their conditions and, where they are guided, without;
+            meaningless where nothing was fed.
         """
         config = self._model.config
         chunks = [row.pop_pending(_CHUNK_TOKENS) if row else EMPTY_CHUNK for row in self._slots]
@@ -201,7 +198,7 @@ class Engine:
             torch.from_numpy(x).to(device) for x in (*inputs, conditions_BC)
         )
         logits = self._model.step(tokens, annotations, positions, self._cache, valid, conditions)
-        if self._is_guided:
-            conditional, unconditional = logits.chunk(2)
-            logits = guide(conditional, unconditional, self._sampling.cfg_scale)
-        return logits
+        if not self._is_guided:
+            return logits, None
+        conditional_BV, unconditional_BV = logits.chunk(2)
+        return conditional_BV, unconditional_BV

@@ -1,14 +1,13 @@
-"""From logits to tokens: guidance, temperature, top-k, top-p, and one random number a draw.
+"""How tokens are chosen, and what a step of generation gives.
 
-A draw cuts the tokens that are left, laid end to end in the order of their numbers, at a place that
-one uniform random number gives. So "the token that the same number gives without the mask" has a
-meaning, and no row sees the numbers of another.
+The drawing itself is `pycodec_lm.ops.cfg_sample`, one path for CPU and GPU. A draw cuts the tokens
+that are left, laid end to end in the order of their numbers, at a place that one random number
+gives. So "the token that the same number gives without the mask" has a meaning, and no row sees the
+numbers of another.
 
-The definition is `pycodec_lm.reference.sample`, a plain loop over one row.
-
-Shape suffixes: B rows, V vocabulary.
+Shape suffixes: B rows, V vocabulary, W words of a bitmask.
 """
-# ruff: noqa: N803, N806  # names carry the shape of their tensor
+# ruff: noqa: N803, N806, N815  # names carry the shape of their tensor
 
 from __future__ import annotations
 
@@ -16,15 +15,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from pycodec_lm.errors import UsageError
+from pycodec_lm import ops
+from pycodec_lm.errors import CodecLMError, UsageError
 
-__all__ = ["Draws", "Sampling", "draw", "draw_beside_mask", "guide", "uniform"]
-
-_U64 = (1 << 64) - 1
+__all__ = ["Draws", "Logits", "Sampling", "are_allowed", "draw", "draw_beside_mask"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,92 +73,76 @@ class Draws:
     log_zs: list[float]
 
 
-def uniform(seed: int, step: int) -> float:
-    """A random number in [0, 1) that depends on nothing but its two arguments.
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """What the model said of the rows that are drawn.
 
-    Output number `step` of the generator splitmix64, started at a scrambled `seed`.
-    Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+    Attributes:
+        conditional_BV: floating point.
+        unconditional_BV: the same without the condition; None where nothing is guided.
+        seeds, steps: seed of each row, and how many tokens it has.
     """
-    start = _mix(seed + 0x9E3779B97F4A7C15)
-    return (_mix(start + (step + 1) * 0x9E3779B97F4A7C15) >> 11) * 2.0**-53
+
+    conditional_BV: Tensor
+    unconditional_BV: Tensor | None
+    seeds: Sequence[int]
+    steps: Sequence[int]
 
 
-def _mix(z: int) -> int:
-    z &= _U64
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _U64
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _U64
-    return z ^ (z >> 31)
-
-
-def guide(conditional_BV: Tensor, unconditional_BV: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance on logits, u + s (c - u) (arXiv 2207.12598)."""
-    return unconditional_BV + scale * (conditional_BV - unconditional_BV)
-
-
-def draw(logits_BV: Tensor, uniforms: Sequence[float], sampling: Sampling) -> Tensor:
+def draw(
+    logits: Logits, sampling: Sampling, bitmask_BW: NDArray[np.int32] | None = None
+) -> ops.Sampled:
     """Draws one token a row.
 
     Args:
-        logits_BV: floating point; tokens that may not come have -inf.
-        uniforms: a number in [0, 1) for each row.
-        sampling: its guidance is not applied here.
+        logits: of the model.
+        sampling: how to choose. Where the vocabulary is smaller than its top_k, that keeps all.
+        bitmask_BW: allowed tokens; None for all.
 
-    Returns:
-        int64 [B].
+    Raises:
+        CodecLMError: some logits are not numbers, or no allowed token has any probability.
     """
-    if sampling.temperature == 0:
-        return logits_BV.argmax(dim=-1)
-    # In float64, so that rounding decides nothing that anyone could notice. softmax() works row by
-    # row with the same instructions wherever the row lies, which exp() over a whole batch does not.
-    p_BV = torch.softmax(logits_BV.double() / sampling.temperature, dim=-1)
-    n_tokens = p_BV.shape[1]
-    if 0 < sampling.top_k < n_tokens or sampling.top_p < 1:
-        # A stable sort of the logits, not of the shares: these may be equal by underflow.
-        order_BV = logits_BV.sort(dim=-1, descending=True, stable=True).indices
-        best_first_BV = p_BV.gather(1, order_BV)
-        if sampling.top_k:
-            best_first_BV[:, sampling.top_k :] = 0
-        if sampling.top_p < 1:
-            mass_BV = best_first_BV.cumsum(dim=-1)
-            before_BV = F.pad(mass_BV[:, :-1], (1, 0))
-            best_first_BV[before_BV >= sampling.top_p * mass_BV[:, -1:]] = 0
-        p_BV = torch.zeros_like(p_BV).scatter_(1, order_BV, best_first_BV)
-    mass_BV = p_BV.cumsum(dim=-1)
-    uniforms_B1 = torch.tensor(uniforms, dtype=torch.float64, device=p_BV.device)[:, None]
-    return torch.searchsorted(mass_BV, uniforms_B1 * mass_BV[:, -1:], right=True)[:, 0]
+    conditional_BV = logits.conditional_BV
+    device = conditional_BV.device
+    keys = np.array([[*logits.seeds], [*logits.steps]], dtype=object) & 0xFFFFFFFFFFFFFFFF
+    seeds_B, steps_B = torch.from_numpy(keys.astype(np.uint64).view(np.int64)).to(device)
+    sampled = ops.cfg_sample(
+        conditional_BV,
+        logits.unconditional_BV,
+        seeds=seeds_B,
+        steps=steps_B,
+        scale=sampling.cfg_scale,
+        bitmask=None if bitmask_BW is None else torch.from_numpy(bitmask_BW).to(device),
+        temperature=sampling.temperature,
+        top_k=min(sampling.top_k, conditional_BV.shape[1]),
+        top_p=sampling.top_p,
+    )
+    if bool(sampled.flags.any()):
+        raise CodecLMError("the model's logits are not finite: its weights are broken")
+    return sampled
 
 
 def draw_beside_mask(
-    logits_BV: Tensor,
-    masked_BV: Tensor,
-    uniforms: Sequence[float],
-    sampling: Sampling,
-    *,
-    mask: bool = True,
+    logits: Logits, bitmask_BW: NDArray[np.int32], sampling: Sampling, *, mask: bool = True
 ) -> Draws:
     """Draws tokens, and measures what the mask takes away.
 
     Args:
-        logits_BV: what the model said.
-        masked_BV: the same, with -inf for the tokens that the mask forbids.
-        uniforms, sampling: as in `draw`.
-        mask: False to draw from `logits_BV`, and only measure with the other.
+        logits, sampling: as in `draw`.
+        bitmask_BW: allowed tokens.
+        mask: False to draw from all tokens, and only measure with the mask.
     """
-    n_rows = len(uniforms)
-    if mask:
-        both = draw(torch.cat((masked_BV, logits_BV)), [*uniforms, *uniforms], sampling)
-        tokens_B, unmasked_B = both[:n_rows], both[n_rows:]
-    else:
-        tokens_B = unmasked_B = draw(logits_BV, uniforms, sampling)
-    log_p_BV = torch.log_softmax(logits_BV.double(), dim=-1)
-    log_q_BV = torch.log_softmax(masked_BV.double(), dim=-1)
-    # p = q Z for every allowed token, so any of them tells Z; rounding may put it above 1.
-    allowed_B1 = masked_BV.argmax(dim=-1, keepdim=True)
-    log_z_B1 = (log_p_BV.gather(1, allowed_B1) - log_q_BV.gather(1, allowed_B1)).clamp(max=0)
-    log_probs_B1 = (log_q_BV if mask else log_p_BV).gather(1, tokens_B[:, None])
+    masked, free = draw(logits, sampling, bitmask_BW), draw(logits, sampling)
+    chosen = masked if mask else free
     return Draws(
-        tokens=tokens_B.tolist(),
-        vetoed=masked_BV.gather(1, unmasked_B[:, None])[:, 0].isneginf().tolist(),
-        log_probs=log_probs_B1[:, 0].tolist(),
-        log_zs=log_z_B1[:, 0].tolist(),
+        tokens=chosen.tokens.tolist(),
+        vetoed=[not legal for legal in are_allowed(bitmask_BW, free.tokens.tolist())],
+        log_probs=chosen.log_probs.tolist(),
+        log_zs=masked.log_zs.tolist(),
     )
+
+
+def are_allowed(bitmask_BW: NDArray[np.int32], tokens: Sequence[int]) -> list[bool]:
+    """Whether the token of each row is allowed there."""
+    words = bitmask_BW[np.arange(len(tokens)), np.array(tokens) // 32]
+    return [bool(bit) for bit in words >> (np.array(tokens) % 32) & 1]

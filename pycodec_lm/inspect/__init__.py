@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
-from .model import Component, Field, Inspection, Scan, ScanComponent, Segment, inspect_jpeg
+from .avc_model import AvcInspection, NalUnit, Picture, Slice, inspect_h264
+from .field import Field
+from .model import Component, Inspection, Scan, ScanComponent, Segment, inspect_jpeg
 
-__all__ = ["Component", "Field", "Inspection", "Scan", "ScanComponent", "Segment", "inspect_jpeg"]
+__all__ = [
+    "AvcInspection",
+    "Component",
+    "Field",
+    "Inspection",
+    "NalUnit",
+    "Picture",
+    "Scan",
+    "ScanComponent",
+    "Segment",
+    "Slice",
+    "inspect_h264",
+    "inspect_jpeg",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from .. import _core
 from ..check import Verdict, check
 from ..errors import UsageError
+from .field import Field, fields_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 
     from .._core import _ScanTrace, _Trace
 
-__all__ = ["Component", "Field", "Inspection", "Scan", "ScanComponent", "Segment", "inspect_jpeg"]
+__all__ = ["Component", "Inspection", "Scan", "ScanComponent", "Segment", "inspect_jpeg"]
 
-_ELEMENT_NAMES = tuple(name for name, _ in _core.ELEMENTS)
-_CLAUSES = dict(_core.ELEMENTS)
 _LENGTHS = ("Lf", "Ls", "Lq", "Lh", "Lr", "Lc", "Lp")
 _FILL = 0xFF
 
@@ -49,32 +48,6 @@ _PROCESSES = {
     6: "differential progressive",
     7: "differential lossless",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One syntax element, or several of one kind in a row (Qk, Li, Vi,j, text).
-
-    Attributes:
-        element: its name in the standard.
-        clause: where the standard defines it.
-        offset: the byte in which it begins.
-        bit: the bit of that byte, 0 (most significant) to 7.
-        n_bits: of all of them together.
-        values: the numbers.
-    """
-
-    element: str
-    clause: str
-    offset: int
-    bit: int
-    n_bits: int
-    values: Sequence[int]
-
-    @property
-    def value(self) -> int:
-        """The first of the numbers."""
-        return self.values[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,22 +272,21 @@ def _segments(data: bytes, trace: _Trace) -> Iterator[Segment]:
     code, start = 0, 0
     seen_prefix = False
     fields: list[Field] = []
-    for row in trace["fields"]:
-        name = _ELEMENT_NAMES[row["element"]]
-        offset = int(row["byte"])
+    for field in fields_of(data, trace["fields"]):
+        name = field.element
         if name not in ("SOI", "marker prefix", "marker"):
-            fields.append(_field(data, name, row))
+            fields.append(field)
             continue
         if name == "marker prefix" or (name == "SOI" and not seen_prefix):
             seen_prefix = True
             continue
-        if int(row["value"]) == _FILL:
+        if field.value == _FILL:
             n_fill_bytes += 1
             continue
         if code:
             yield _segment(code, start, end_of_data, n_fill_of_code, fields)
-        code = int(row["value"])
-        start = offset - 1
+        code = field.value
+        start = field.offset - 1
         n_fill_of_code, n_fill_bytes, fields = n_fill_bytes, 0, []
     if code:
         yield _segment(code, start, end_of_data, n_fill_of_code, fields)
@@ -332,17 +304,6 @@ def _segment(
     else:
         n_bytes = end_of_data - offset
     return Segment(code, name, title, offset, n_bytes, n_fill_bytes, tuple(fields))
-
-
-def _field(data: bytes, name: str, row: np.void) -> Field:
-    offset, n_bits, n_values = int(row["byte"]), int(row["n_bits"]), int(row["n_values"])
-    values: Sequence[int] = (int(row["value"]),)
-    if n_values > 1:
-        n_bytes = n_bits // 8
-        values = data[offset : offset + n_bytes]
-        if n_bytes == 2 * n_values:
-            values = tuple(np.frombuffer(values, ">u2").tolist())
-    return Field(name, _CLAUSES[name], offset, int(row["bit"]), n_bits, values)
 
 
 def _scan(scan: _ScanTrace, frame: tuple[Component, ...]) -> Scan:

@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
@@ -12,113 +11,19 @@
   const byteOf = (bit) => Math.floor(bit / 8);
   const place = (bit) => `${number(byteOf(bit))}.${bit % 8}`;
 
-  // Bytes that the page holds, by offset.
-  const bytes = new Map();
-  for (const part of data.parts) {
-    for (const [offset, base64] of part.chunks) {
-      const text = atob(base64);
-      for (let i = 0; i < text.length; ++i) bytes.set(offset + i, text.charCodeAt(i));
-    }
-  }
+  // What differs between codecs: jpeg.js, avc.js.
+  const codec = codecOf(data, { number, place });
 
-  // Fields, by the byte they touch: [first bit, bits, element, values, scan, mcu, block, component,
-  // coefficient, value]. Bits of a field that goes on behind a stuffed 00 are counted past it.
-  const fields = [];
-  const fieldsAt = new Map();
-  const touch = (offset, field) => {
-    const there = fieldsAt.get(offset);
-    if (there) there.push(field); else fieldsAt.set(offset, [field]);
-  };
-  for (const [bit, n, element, values] of data.fields) {
-    const field = { bit, n, element, values, end: bit + n, scan: -1, index: fields.length };
-    fields.push(field);
-    for (let o = byteOf(bit); o <= byteOf(field.end - 1); ++o) if (bytes.has(o)) touch(o, field);
-  }
-  const isStuffed = new Set();
-  for (const window of data.symbols) {
-    let bit = 0;
-    let mcu = 0;
-    window.delta.forEach((delta, i) => {
-      bit += delta;
-      mcu += window.mcu[i];
-      const field = {
-        bit, n: window.n[i], element: window.element[i], values: 1, scan: window.scan, mcu,
-        block: window.block[i], component: window.component[i], k: window.k[i],
-        value: window.value[i], index: fields.length,
-      };
-      if (data.elements[field.element][0] === "stuffing") isStuffed.add(bit / 8);
-      fields.push(field);
-    });
-  }
-  for (const field of fields) {
-    if (field.end !== undefined) continue;
-    let end = field.bit;
-    for (let left = field.n; left > 0; ) {
-      const o = byteOf(end);
-      if (isStuffed.has(o) && end % 8 === 0 && left < field.n) { end += 8; continue; }
-      touch(o, field);
-      const taken = Math.min(left, 8 - (end % 8));
-      end += taken;
-      left -= taken;
-    }
-    field.end = end;
-  }
-
-  // MCUs of each scan: where they begin, and how many bits they take.
-  for (const scan of data.scans) {
-    let at = 0;
-    scan.starts = scan.deltas.map((delta) => (at += delta));
-    scan.high = Math.ceil(scan.mcus / scan.wide);
-  }
-  const mcuEnd = (scan, mcu) => {
-    const start = scan.starts[mcu];
-    let end = start + scan.bits[mcu];
-    // Stuffed bytes lie inside; the next beginning bounds what they can add.
-    for (let o = byteOf(start) + 1; o < Math.ceil(end / 8); ++o) {
-      if (isStuffed.has(o)) end += 8;
-    }
-    return end;
-  };
-  const mcuAt = (offset) => {
-    for (const [s, scan] of data.scans.entries()) {
-      if (offset < scan.offset || offset >= scan.end || !scan.starts.length) continue;
-      let low = 0;
-      let high = scan.starts.length - 1;
-      while (low < high) {
-        const middle = (low + high + 1) >> 1;
-        if (scan.starts[middle] < 8 * offset + 8) low = middle; else high = middle - 1;
-      }
-      return [s, low];
-    }
-    return null;
-  };
+  const { bytes, fields, fieldsAt, isStuffed, nameOf, roleOf, startsUnit, unitAt, unitEnd } =
+    contentsOf(data, codec, byteOf);
 
   // The hex view.
   const hex = $("hex");
   const cells = new Map();
   const order = [];
   let columns = 0;
-  const roleOf = (offset) => {
-    const at = fieldsAt.get(offset);
-    if (!at) return "u";
-    let best = at[0];
-    let most = 0;
-    for (const field of at) {
-      const n = Math.min(field.end, 8 * offset + 8) - Math.max(field.bit, 8 * offset);
-      if (n > most) { most = n; best = field; }
-    }
-    if (best.component >= 0) return `c${best.component}`;
-    const name = data.elements[best.element][0];
-    if (name === "SOI" || name.startsWith("marker")) return "m";
-    if (name === "stuffing" || name === "padding") return "p";
-    if (name === "Api" || name === "Cmi") return "t";
-    if (name === "Qk" || name === "Li" || name === "Vi,j") return "q";
-    return /^L[a-z]$/.test(name) ? "l" : "f";
-  };
   const roles = new Map();
   for (const offset of bytes.keys()) roles.set(offset, roleOf(offset));
-  const startsMcu = new Set();
-  for (const scan of data.scans) for (const bit of scan.starts) startsMcu.add(byteOf(bit));
 
   const build = () => {
     const wanted = hex.clientWidth >= 490 ? 16 : 8;
@@ -162,7 +67,7 @@
     row.append(label);
     for (let o = offset; o < offset + n; ++o) {
       const cell = make("span", `b ${roles.get(o)}`, bytes.get(o).toString(16).toUpperCase().padStart(2, "0"));
-      if (startsMcu.has(o)) cell.classList.add("s");
+      if (startsUnit.has(o)) cell.classList.add("s");
       if (data.error && data.error.offset === o) cell.classList.add("wrong");
       cell.setAttribute("role", "gridcell");
       cell.tabIndex = -1;
@@ -174,7 +79,7 @@
     return row;
   };
 
-  // What is shown as picked: a byte or an MCU.
+  // What is shown as picked: a byte or a unit.
   let marked = [];
   let pinned = false;
   const mark = (offset, className) => {
@@ -187,11 +92,11 @@
     for (const [cell, className] of marked) cell.classList.remove(className);
     marked = [];
   };
-  const markMcu = (s, mcu) => {
-    const scan = data.scans[s];
-    if (scan.starts[mcu] === undefined) return;
-    const end = Math.ceil(mcuEnd(scan, mcu) / 8);
-    for (let o = byteOf(scan.starts[mcu]); o < end; ++o) mark(o, "in");
+  const markUnit = (s, unit) => {
+    const map = data.maps[s];
+    if (map.starts[unit] === undefined) return;
+    const end = Math.ceil(unitEnd(map, unit) / 8);
+    for (let o = byteOf(map.starts[unit]); o < end; ++o) mark(o, "in");
   };
 
   const panel = $("panel");
@@ -200,65 +105,45 @@
     let text = "";
     for (let bit = field.bit; bit < field.end; ++bit) {
       const o = byteOf(bit);
-      if (isStuffed.has(o) && data.elements[field.element][0] !== "stuffing") { bit += 7; continue; }
+      if (isStuffed.has(o) && nameOf(field) !== codec.stuffing) { bit += 7; continue; }
       if (!bytes.has(o)) return "";
       text += (bytes.get(o) >> (7 - (bit % 8))) & 1;
     }
     return text;
   };
   const meaning = (field, offset) => {
-    const name = data.elements[field.element][0];
-    if (field.component >= 0) {
-      if (name === "DC code") return `${bitString(field)}: category ${field.value}`;
-      if (name === "AC code") {
-        if (field.value === 0) return `${bitString(field)}: end of block`;
-        if (field.value === 0xF0) return `${bitString(field)}: 16 zeros`;
-        return `${bitString(field)}: run ${field.value >> 4}, size ${field.value & 15}`;
-      }
-      return `${bitString(field)}: ${field.value}`;
-    }
+    const name = nameOf(field);
     if (field.values > 1) {
       const size = field.n / field.values / 8;
       const i = Math.floor((offset - field.bit / 8) / size);
       const first = field.bit / 8 + i * size;
       let value = 0;
       for (let o = first; o < first + size; ++o) value = 256 * value + (bytes.get(o) ?? 0);
-      if (name === "Api" || name === "Cmi") {
-        const shown = value >= 32 && value < 127 ? ` "${String.fromCharCode(value)}"` : "";
-        return `byte ${number(i + 1)} of ${number(field.values)}${shown}`;
-      }
-      const which = name === "Qk" ? `Q${i}` : name === "Li" ? `L${i + 1}` : `symbol ${i + 1} of ${field.values}`;
-      const shown = name === "Vi,j" ? value.toString(16).toUpperCase().padStart(2, "0") : value;
-      return `${which} = ${shown}`;
+      return codec.oneOf(field, name, i, value);
     }
-    const text = bitString(field);
-    if (name === "padding") return text;
-    const value = parseInt(text, 2);
-    if (name === "SOI" || name.startsWith("marker") || name === "stuffing") {
-      return value.toString(16).toUpperCase().padStart(2, "0");
-    }
-    return Number.isNaN(value) ? "" : String(value);
+    return codec.meaning(field, name, bitString(field));
   };
-  const mcuLine = (s, mcu) => {
-    const scan = data.scans[s];
-    return `Scan ${s + 1}, MCU ${number(mcu)} of ${number(scan.mcus)}, row ${Math.floor(mcu / scan.wide)}, column ${mcu % scan.wide}`;
+  const unitLine = (s, unit) => {
+    const map = data.maps[s];
+    return `${codec.map} ${s + codec.firstMap}, ${codec.unit} ${number(unit)} of ${number(map.n)}, row ${Math.floor(unit / map.wide)}, column ${unit % map.wide}`;
   };
-  // Of two MCUs that share a byte the first is shown, or the one asked for.
-  const showByte = (offset, mcuWanted) => {
+  // Of two units that share a byte the first is shown, or the one asked for.
+  const showByte = (offset, unitWanted) => {
     unmark();
     mark(offset, "on");
     const value = bytes.get(offset);
     title.textContent = `Byte ${number(offset)}: ${value.toString(16).toUpperCase().padStart(2, "0")}`;
     panel.textContent = "";
     const at = fieldsAt.get(offset) ?? [];
-    const here = mcuAt(offset);
-    const inBlocks = at.filter((field) => field.component >= 0);
-    const first = inBlocks.find((field) => field.mcu === mcuWanted) ?? inBlocks[0];
+    const inBlocks = at.filter((field) => field.map >= 0 && codec.isOfUnit(field));
+    // Between the units of a map there may be headers.
+    const here = at.some((field) => field.map < 0) ? null : unitAt(offset);
+    const first = inBlocks.find((field) => field.unit === unitWanted) ?? inBlocks[0];
     let where = partOf(offset);
     if (first) {
-      where = `${mcuLine(first.scan, first.mcu)}, component ${data.components[first.component]}, block ${first.block}, coefficient ${first.k}`;
+      where = `${unitLine(first.map, first.unit)}${codec.where(first)}`;
     } else if (here && at.length === 0) {
-      where = mcuLine(...here);
+      where = unitLine(...here);
     }
     panel.append(make("p", "where", where));
     const bits = make("div", "bits");
@@ -275,9 +160,9 @@
     for (const field of at) {
       const row = make("li");
       row.append(make("i", `x${colours.get(field)}`));
-      row.append(make("strong", "", data.elements[field.element][0]));
+      row.append(make("strong", "", nameOf(field)));
       row.append(make("span", "mono", meaning(field, offset)));
-      row.append(make("span", "clause", data.elements[field.element][1].replace("T.81 ", "")));
+      row.append(make("span", "clause", data.elements[field.element][1].replace(codec.standard, "")));
       list.append(row);
       if (field.values > 1) continue;
       for (let o = byteOf(field.bit); o < Math.ceil(field.end / 8); ++o) mark(o, "on");
@@ -289,11 +174,11 @@
       list.append(make("li", "soft", offset < data.end ? "Its fields are not in this page." : "Not read."));
     }
     panel.append(list);
-    const mcu = first ? [first.scan, first.mcu] : here;
-    if (mcu) {
-      chooseScan(mcu[0]);
-      markMcu(...mcu);
-      showBox(mcu[1]);
+    const unit = first ? [first.map, first.unit] : here;
+    if (unit) {
+      chooseMap(unit[0]);
+      markUnit(...unit);
+      showBox(unit[1]);
     } else {
       hideBox();
     }
@@ -302,104 +187,129 @@
     const part = data.parts.find((p) => p.offset <= offset && offset < p.offset + p.n);
     return part ? `${part.name}, ${part.title}` : "";
   };
-  const showMcu = (mcu) => {
+  const showUnit = (unit) => {
     unmark();
-    const scan = data.scans[current];
-    title.textContent = `MCU ${number(mcu)}`;
+    const map = data.maps[current];
+    title.textContent = `${codec.unitTitle} ${number(unit)}`;
     panel.textContent = "";
-    panel.append(make("p", "where", mcuLine(current, mcu)));
+    panel.append(make("p", "where", unitLine(current, unit)));
     const list = make("ul", "rows");
-    if (mcu >= scan.starts.length) {
-      list.append(make("li", "", mcu >= scan.read ? "Not reached: the data end or break before it." : "Not in this page: too many MCUs."));
+    if (unit >= map.starts.length) {
+      list.append(make("li", "", unit >= map.read ? "Not reached: the data end or break before it." : `Not in this page: too many ${codec.unit}s.`));
     } else {
       const row = make("li");
-      row.append(make("strong", "", `${number(scan.bits[mcu])} bits`));
-      row.append(make("span", "", `from ${place(scan.starts[mcu])}`));
+      row.append(make("strong", "", `${number(map.bits[unit])} bits`));
+      row.append(make("span", "", `from ${place(map.starts[unit])}`));
       list.append(row);
-      const n = scan.components.length;
-      if (scan.costs) {
-        scan.components.forEach((component, i) => {
-          const [dc, ac] = scan.costs.slice(2 * (mcu * n + i), 2 * (mcu * n + i) + 2);
-          const line = make("li");
-          const colour = make("i");
-          colour.style.background = `var(--c${component})`;
-          colour.style.border = "1px solid var(--soft)";
-          line.append(colour, make("strong", "", `Component ${data.components[component]}`));
-          line.append(make("span", "", `DC ${number(dc)}, AC ${number(ac)} bits`));
-          list.append(line);
-        });
+      for (const [colour, name, text] of codec.details(map, unit)) {
+        const line = make("li");
+        const dot = make("i");
+        if (colour) {
+          dot.style.background = colour;
+          dot.style.border = "1px solid var(--soft)";
+        }
+        line.append(dot, make("strong", "", name), make("span", "", text));
+        list.append(line);
       }
-      if (!bytes.has(byteOf(scan.starts[mcu]))) list.append(make("li", "soft", "Its bytes are not in this page."));
-      if (data.error && mcu === scan.read && !scan.whole) list.append(make("li", "", data.error.message));
-      markMcu(current, mcu);
+      if (!bytes.has(byteOf(map.starts[unit]))) list.append(make("li", "soft", "Its bytes are not in this page."));
+      if (data.error && unit === map.read && !map.whole) list.append(make("li", "", data.error.message));
+      markUnit(current, unit);
     }
     panel.append(list);
-    showBox(mcu);
+    showBox(unit);
   };
 
   // The picture and its map.
   const stage = $("stage");
   const box = $("box");
   let current = 0;
-  let lastMcu = 0;
+  let lastUnit = 0;
   const STOPS = [[11, 7, 36], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]];
   const colourOf = (share) => {
     const at = Math.min(Math.max(share, 0), 1) * (STOPS.length - 1);
     const i = Math.min(Math.floor(at), STOPS.length - 2);
     return STOPS[i].map((from, c) => Math.round(from + (STOPS[i + 1][c] - from) * (at - i)));
   };
-  const rectOf = (scan, mcu) => {
-    const [w, h] = scan.size;
-    return [(mcu % scan.wide) * w / data.width, Math.floor(mcu / scan.wide) * h / data.height, w / data.width, h / data.height];
+  // In shares of the picture, of which what is cropped is no part.
+  const rectOf = (map, unit) => {
+    const [w, h] = map.size;
+    const [left, top] = map.crop;
+    return [((unit % map.wide) * w - left) / map.width, (Math.floor(unit / map.wide) * h - top) / map.height, w / map.width, h / map.height];
   };
   const put = (node, rect) => {
     [node.style.left, node.style.top, node.style.width, node.style.height] = rect.map((x) => `${100 * x}%`);
   };
-  const showBox = (mcu) => {
-    if (!stage || !data.scans.length) return;
-    lastMcu = mcu;
+  const showBox = (unit) => {
+    if (!stage || !data.maps.length) return;
+    lastUnit = unit;
     box.hidden = false;
-    put(box, rectOf(data.scans[current], mcu));
+    put(box, rectOf(data.maps[current], unit));
   };
   const hideBox = () => { if (box) box.hidden = true; };
-  const draw = () => {
-    const scan = data.scans[current];
-    const canvas = $("map");
-    // Rows that nothing was read of need no pixels: a header can ask for 67 million MCUs.
-    const rows = Math.min(scan.high, Math.max(1, Math.ceil(scan.bits.length / scan.wide)));
-    canvas.width = scan.wide;
-    canvas.height = rows;
-    put(canvas, [0, 0, scan.wide * scan.size[0] / data.width, rows * scan.size[1] / data.height]);
-    const sorted = scan.bits.slice(0, scan.read).sort((a, b) => a - b);
-    const scale = $("scale");
-    scale.hidden = !sorted.length;
+  const LAYERS = [{
+    name: "Bits", of: (map) => map.bits, word: "bits", unit: ` in ${codec.oneUnit}`, isLogarithmic: true,
+  }, ...codec.layers];
+  let layer = LAYERS[0];
+  const drawRamp = (values, paint) => {
+    const sorted = [...values].sort((a, b) => a - b);
+    $("scale").hidden = !sorted.length;
     if (!sorted.length) return;
     const [low, middle, high] = [sorted[0], sorted[sorted.length >> 1], sorted[sorted.length - 1]];
-    const share = (n) => high > low ? Math.log(Math.max(n, 1) / Math.max(low, 1)) / Math.log(high / Math.max(low, 1)) : 0.5;
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(scan.wide, rows);
-    scan.bits.forEach((n, mcu) => { if (mcu < scan.read) image.data.set([...colourOf(share(n)), 255], 4 * mcu); });
-    context.putImageData(image, 0, 0);
+    const level = (n) => layer.isLogarithmic ? Math.log(Math.max(n, 1)) : n;
+    const share = (n) => high > low && level(high) > level(low) ? (level(n) - level(low)) / (level(high) - level(low)) : 0.5;
+    values.forEach((n, unit) => paint(unit, colourOf(share(n))));
     $("ramp").style.background = `linear-gradient(90deg, ${STOPS.map((c) => `rgb(${c})`).join(",")})`;
-    $("low").textContent = `${number(low)} bits`;
+    $("low").textContent = `${number(low)} ${layer.word}`;
     $("middle").textContent = `median ${number(middle)}`;
-    $("high").textContent = `${number(high)} bits in an MCU`;
-    const wrong = $("wrong");
-    wrong.hidden = !data.error || scan.whole;
-    if (!wrong.hidden) put(wrong, rectOf(scan, Math.min(scan.read, scan.mcus - 1)));
+    $("high").textContent = `${number(high)} ${layer.word}${layer.unit}`;
   };
-  const chooseScan = (s) => {
+  const drawClasses = (values, paint) => {
+    values.forEach((value, unit) => paint(unit, layer.classes[value][1]));
+    const list = $("classes");
+    list.textContent = "";
+    layer.classes.forEach(([name, colour], value) => {
+      const item = make("li");
+      const dot = make("i", "b");
+      dot.style.background = `rgb(${colour})`;
+      item.append(dot, `${name}: ${number(values.filter((v) => v === value).length)}`);
+      list.append(item);
+    });
+  };
+  const draw = () => {
+    const map = data.maps[current];
+    const canvas = $("map");
+    // Rows that nothing was read of need no pixels: a header can ask for 67 million units.
+    const rows = Math.min(map.high, Math.max(1, Math.ceil(map.bits.length / map.wide)));
+    canvas.width = map.wide;
+    canvas.height = rows;
+    const [left, top] = rectOf(map, 0);
+    put(canvas, [left, top, map.wide * map.size[0] / map.width, rows * map.size[1] / map.height]);
+    stage.style.setProperty("--ratio", Math.min(Math.max(map.width / map.height, 1 / 16), 16));
+    if (map.image && $("image")) $("image").src = map.image;
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(map.wide, rows);
+    const paint = (unit, colour) => image.data.set([...colour, 255], 4 * unit);
+    $("scale").hidden = Boolean(layer.classes);
+    $("classes").hidden = !layer.classes;
+    (layer.classes ? drawClasses : drawRamp)(layer.of(map).slice(0, map.read), paint);
+    context.putImageData(image, 0, 0);
+    const wrong = $("wrong");
+    wrong.hidden = !data.error || map.whole;
+    if (!wrong.hidden) put(wrong, rectOf(map, Math.min(map.read, map.n - 1)));
+    for (const bar of $("strip").children) bar.classList.toggle("on", Number(bar.dataset.map) === current);
+  };
+  const chooseMap = (s) => {
     if (s === current || !stage) return;
     current = s;
-    $("scan").value = String(s);
+    $("number").value = String(s);
     draw();
   };
-  const mcuUnder = (event) => {
-    const scan = data.scans[current];
+  const unitUnder = (event) => {
+    const map = data.maps[current];
     const area = stage.getBoundingClientRect();
-    const x = Math.floor((event.clientX - area.left) / area.width * data.width / scan.size[0]);
-    const y = Math.floor((event.clientY - area.top) / area.height * data.height / scan.size[1]);
-    return Math.min(Math.max(y, 0), scan.high - 1) * scan.wide + Math.min(Math.max(x, 0), scan.wide - 1);
+    const x = Math.floor(((event.clientX - area.left) / area.width * map.width + map.crop[0]) / map.size[0]);
+    const y = Math.floor(((event.clientY - area.top) / area.height * map.height + map.crop[1]) / map.size[1]);
+    return Math.min(Math.max(y, 0), map.high - 1) * map.wide + Math.min(Math.max(x, 0), map.wide - 1);
   };
   // Scrolls as little as needed: the hex view alone where it scrolls by itself.
   const reveal = (cell, block) => {
@@ -413,12 +323,12 @@
     // Parts that were out of sight get their true heights when they are drawn.
     requestAnimationFrame(() => { move(); requestAnimationFrame(move); });
   };
-  const goTo = (offset, mcu) => {
+  const goTo = (offset, unit) => {
     const cell = cells.get(offset);
     if (!cell) return;
     cell.focus({ preventScroll: true });
     reveal(cell, "center");
-    showByte(offset, mcu);
+    showByte(offset, unit);
   };
 
   hex.addEventListener("pointerover", (event) => {
@@ -444,12 +354,39 @@
   });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") pinned = false; });
 
-  if (stage && data.scans.length) {
+  if (stage && data.maps.length) {
     $("view").hidden = false;
-    if (data.scans.length > 1) {
-      $("scan-choice").hidden = false;
-      data.scans.forEach((_, s) => $("scan").append(new Option(String(s + 1), String(s))));
-      $("scan").addEventListener("change", () => { current = Number($("scan").value); hideBox(); draw(); });
+    if (data.maps.length > 1) {
+      $("map-choice").hidden = false;
+      data.maps.forEach((_, s) => $("number").append(new Option(String(s + codec.firstMap), String(s))));
+      $("number").addEventListener("change", () => { hideBox(); chooseMap(Number($("number").value)); });
+    }
+    if (codec.hasStrip && data.maps.length > 1) {
+      const totals = data.maps.map((map) => map.total);
+      const most = Math.max(...totals, 1);
+      const strip = $("strip");
+      strip.hidden = false;
+      totals.forEach((total, s) => {
+        const bar = make("i", data.maps[s].kind);
+        bar.dataset.map = s;
+        bar.title = `${codec.map} ${s + codec.firstMap}: ${number(total)} bits`;
+        bar.style.setProperty("--share", total / most);
+        bar.addEventListener("click", () => { hideBox(); chooseMap(s); });
+        strip.append(bar);
+      });
+    }
+    if (codec.layers.length) {
+      $("layers").hidden = false;
+      LAYERS.forEach((each, i) => {
+        const label = make("label");
+        const input = make("input");
+        input.type = "radio";
+        input.name = "layer";
+        input.checked = i === 0;
+        input.addEventListener("change", () => { layer = each; draw(); });
+        label.append(input, make("span", "", each.name));
+        $("layers").append(label);
+      });
     }
     for (const input of document.querySelectorAll('[name="view"]')) {
       const apply = () => {
@@ -461,25 +398,25 @@
       apply();
     }
     draw();
-    stage.addEventListener("pointermove", (event) => { if (!pinned) showMcu(mcuUnder(event)); });
-    stage.addEventListener("focus", () => { if (!pinned) showMcu(lastMcu); });
+    stage.addEventListener("pointermove", (event) => { if (!pinned) showUnit(unitUnder(event)); });
+    stage.addEventListener("focus", () => { if (!pinned) showUnit(lastUnit); });
     const toBytes = () => {
-      const start = data.scans[current].starts[lastMcu];
-      if (start !== undefined) goTo(byteOf(start), lastMcu);
+      const start = data.maps[current].starts[lastUnit];
+      if (start !== undefined) goTo(byteOf(start), lastUnit);
     };
     stage.addEventListener("click", (event) => {
-      showMcu(mcuUnder(event));
+      showUnit(unitUnder(event));
       pinned = true;
-      const cell = cells.get(byteOf(data.scans[current].starts[lastMcu] ?? -8));
+      const cell = cells.get(byteOf(data.maps[current].starts[lastUnit] ?? -8));
       if (cell && hex.scrollHeight > hex.clientHeight) reveal(cell, "center");
     });
     stage.addEventListener("keydown", (event) => {
-      const scan = data.scans[current];
+      const map = data.maps[current];
       if (event.key === "Enter") { event.preventDefault(); return toBytes(); }
-      const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -scan.wide, ArrowDown: scan.wide }[event.key];
+      const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -map.wide, ArrowDown: map.wide }[event.key];
       if (step === undefined) return;
       event.preventDefault();
-      showMcu(Math.min(Math.max(lastMcu + step, 0), scan.mcus - 1));
+      showUnit(Math.min(Math.max(lastUnit + step, 0), map.n - 1));
     });
   }
   build();

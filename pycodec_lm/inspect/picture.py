@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .model import Inspection
 
-__all__ = ["picture_uri"]
+__all__ = ["data_uri", "image_uri", "picture_uri"]
 
 # A decoder needs memory for all pixels of the header, whatever the data say.
 _MAX_PIXELS = 50_000_000
@@ -47,7 +47,7 @@ def picture_uri(data: bytes, inspection: Inspection, tables: bytes | None) -> tu
         note = f"As far as Pillow decodes it{', reduced' if reduced else ''}."
         if inspection.scans:
             note += " Where there is no map, nothing was read."
-    return _uri(image), note
+    return data_uri(image), note
 
 
 def _decode(data: bytes) -> Image:
@@ -62,12 +62,14 @@ def _decode(data: bytes) -> Image:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _uri(image: Image) -> str:
+def data_uri(image: Image) -> str:
+    """A small image without loss, another as JPEG."""
+    is_small = image.width * image.height <= _MAX_LOSSLESS_PIXELS
+    return image_uri(image, "PNG") if is_small else image_uri(image, "JPEG", quality=88)
+
+
+def image_uri(image: Image, kind: str, **options: int) -> str:
+    """The image in a format of Pillow's, as a data URI."""
     out = io.BytesIO()
-    if image.width * image.height <= _MAX_LOSSLESS_PIXELS:
-        kind = "png"
-        image.save(out, "PNG")
-    else:
-        kind = "jpeg"
-        image.save(out, "JPEG", quality=88)
-    return f"data:image/{kind};base64,{b64encode(out.getvalue()).decode()}"
+    image.save(out, kind, **options)
+    return f"data:image/{kind.lower()};base64,{b64encode(out.getvalue()).decode()}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .model import Field, Inspection, Scan, Segment
+from .field import Field
+from .model import Inspection, Scan, Segment
+from .verdict_text import place_of, text_preview, verdict_json, verdict_lines
 
-__all__ = ["lines", "place_of", "to_json"]
+__all__ = ["lines", "to_json"]
 
 # Fields that open a line of their own: what follows them belongs to the same row of the standard's
 # tables.
 _ROW_STARTS = frozenset({"P", "Ci", "Ns", "Csj", "Ss", "Pq", "Tc", "Ri"})
-_MAX_TEXT_BYTES = 48
 
 
 def lines(
@@ -27,7 +28,7 @@ def lines(
         mcus: True lists where each MCU and each restart marker begins.
     """
     yield f"{name}: {_summary(inspection)}"
-    yield from _verdict(inspection)
+    yield from verdict_lines(inspection.verdict, inspection.place if inspection.segments else "")
     if not inspection.segments:
         return
     yield ""
@@ -46,19 +47,9 @@ def lines(
 
 def to_json(inspection: Inspection, *, tables: bool = False, mcus: bool = False) -> dict[str, Any]:
     """The syntax tree as what `json` takes; options as in `lines`."""
-    verdict = inspection.verdict
     return {
         "n_bytes": inspection.n_bytes,
-        "valid": verdict.valid,
-        "format": verdict.format,
-        "family": verdict.family,
-        "code": verdict.code,
-        "clause": verdict.clause,
-        "element": verdict.element,
-        "offset": verdict.offset,
-        "bit": verdict.bit,
-        "message": verdict.message,
-        "notes": list(verdict.notes),
+        **verdict_json(inspection.verdict),
         "place": inspection.place,
         "process": inspection.process,
         "width": inspection.width,
@@ -67,17 +58,6 @@ def to_json(inspection: Inspection, *, tables: bool = False, mcus: bool = False)
         "n_fields_left_out": inspection.n_fields_left_out,
         "scans": [_scan_json(scan, mcus) for scan in inspection.scans],
     }
-
-
-def place_of(position_bits: int) -> str:
-    """A position as "byte.bit", such as 623.5."""
-    return f"{position_bits // 8}.{position_bits % 8}"
-
-
-def text_preview(values: bytes, limit: int = _MAX_TEXT_BYTES) -> str:
-    """The printable ASCII of a text; dots for other bytes, and dots where it was cut."""
-    shown = "".join(chr(b) if 32 <= b < 127 else "." for b in values[:limit])
-    return shown if len(values) <= limit else f"{shown}..."
 
 
 def code_words(counts: bytes) -> list[str]:
@@ -110,16 +90,6 @@ def _summary(inspection: Inspection) -> str:
             f"{inspection.process} JPEG",
         ]
     return ", ".join(parts)
-
-
-def _verdict(inspection: Inspection) -> Iterator[str]:
-    verdict = inspection.verdict
-    if verdict.valid:
-        yield "".join(["valid", *(f"; note: {note}" for note in verdict.notes)])
-        return
-    yield f"{verdict.family}: {verdict.message}"
-    if inspection.segments:
-        yield f"reading ended at byte {verdict.offset}, {inspection.place}"
 
 
 def _segment(segment: Segment, tables: bool) -> Iterator[str]:
@@ -216,13 +186,7 @@ def _segment_json(segment: Segment, tables: bool) -> dict[str, Any]:
 
 
 def _field_json(field: Field, tables: bool) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "element": field.element,
-        "clause": field.clause,
-        "offset": field.offset,
-        "bit": field.bit,
-        "n_bits": field.n_bits,
-    }
+    out = field.place_json()
     if field.element not in ("Api", "Cmi", "Qk", "Li", "Vi,j"):
         return {**out, "value": field.value}
     out["n_values"] = len(field.values)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from html import escape
 
 from ..jpeg_tables import zigzag_order
-from .model import Field, Inspection, Scan, Segment
-from .text import code_words, text_preview
+from .field import Field
+from .model import Inspection, Scan, Segment
+from .text import code_words
+from .verdict_text import text_preview
 
 __all__ = ["spent_html", "tree_html"]
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pycodec_lm import ops
 from pycodec_lm.errors import UsageError
 from pycodec_lm.models.config import TransformerConfig
 
@@ -17,8 +18,9 @@ from pycodec_lm.models.config import TransformerConfig
 # would give another file. Masked slots add exact zeros, but how a matrix product groups its sums
 # depends on its shape: measured with MKL and OpenMP on AVX2, products of fewer than 4 rows (a
 # thread) take other kernels. So queries come in fours, steps have at least MIN_STEP_ROWS rows, and
-# slots are read in whole multiples of 64.
+# slots are read in whole multiples of 512, the block in which torch's attention goes through them.
 _SLOT_MULTIPLE = 64
+_READ_MULTIPLE = 512
 _QUERY_MULTIPLE = 4
 MIN_STEP_ROWS = 16
 
@@ -65,31 +67,50 @@ class CacheStep:
     rows_B1: Tensor
     slots_BT: Tensor
     n_read: int
-    mask_B1TS: Tensor  # T rounded up to whole fours
+    key_ranges: tuple[Tensor, Tensor]  # [B, T] each, T rounded up to whole fours
+    lengths_B: Tensor | None  # slots that the first token of each row reads, if it is the only one
 
-    def pad_queries(self, q_BTHN: Tensor) -> Tensor:
-        """Adds the queries that the mask has beyond those of the call."""
-        return F.pad(q_BTHN, (0, 0, 0, 0, 0, self.mask_B1TS.shape[2] - q_BTHN.shape[1]))
+    def attend(self, layer_idx: int, q_BHTN: Tensor, k_BKTN: Tensor, v_BKTN: Tensor) -> Tensor:
+        """Stores a layer's new keys and values, and attends to all that may be read: [B, H, T, N].
 
-    def write_and_read(
-        self, layer_idx: int, k_BTKN: Tensor, v_BTKN: Tensor
+        Where each row has one token, all others get zeros.
+        """
+        k_BKSN, v_BKSN = self._write_and_read(layer_idx, k_BKTN, v_BKTN)
+        n_tokens = q_BHTN.shape[2]
+        if self.lengths_B is not None:
+            y_BHN = ops.attention_decode(q_BHTN[:, :, 0], k_BKSN, v_BKSN, self.lengths_B)
+            assert isinstance(y_BHN, Tensor)
+            return F.pad(y_BHN[:, :, None], (0, 0, 0, n_tokens - 1))
+        # Queries that the ranges have beyond those of the call.
+        q_BHTN = F.pad(q_BHTN, (0, 0, 0, self.key_ranges[0].shape[1] - n_tokens))
+        y_BHTN = ops.attention(q_BHTN, k_BKSN, v_BKSN, key_ranges=self.key_ranges)
+        assert isinstance(y_BHTN, Tensor)
+        return y_BHTN[:, :, :n_tokens]
+
+    def _write_and_read(
+        self, layer_idx: int, k_BKTN: Tensor, v_BKTN: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Stores a layer's new keys and values; returns all that may be read, [B, S, K, N]."""
         read = []
-        for stored_LBSKN, new_BTKN in (
-            (self.cache.keys_LBSKN, k_BTKN),
-            (self.cache.values_LBSKN, v_BTKN),
+        for stored_LBSKN, new_BKTN in (
+            (self.cache.keys_LBSKN, k_BKTN),
+            (self.cache.values_LBSKN, v_BKTN),
         ):
             stored_BSKN = stored_LBSKN[layer_idx]
-            stored_BSKN[self.rows_B1, self.slots_BT] = new_BTKN.to(stored_BSKN.dtype)
-            read.append(stored_BSKN[:, : self.n_read].to(new_BTKN.dtype))
+            stored_BSKN[self.rows_B1, self.slots_BT] = new_BKTN.transpose(1, 2).to(
+                stored_BSKN.dtype
+            )
+            read.append(stored_BSKN[:, : self.n_read].transpose(1, 2).to(new_BKTN.dtype))
         return read[0], read[1]
 
 
 def plan_step(
-    cache: KVCache, positions_BT: Tensor, valid_BT: Tensor | None
+    cache: KVCache, positions_BT: Tensor, valid_BT: Tensor | None, *, is_decoding: bool = False
 ) -> tuple[Tensor, CacheStep]:
-    """Turns positions into slots and an attention mask.
+    """Turns positions into slots and the slots that each may read.
+
+    Args:
+        cache, positions_BT, valid_BT: as in `Transformer.forward`.
+        is_decoding: no row has a valid token behind the first.
 
     Returns:
         The positions, with those of padding set to 0, and the step.
@@ -107,8 +128,7 @@ def plan_step(
         raise UsageError(f"position {worst} is outside a cache of {cache.max_len} positions")
     n_queries = -(-positions_BT.shape[1] // _QUERY_MULTIPLE) * _QUERY_MULTIPLE
     queries_BT = F.pad(positions_BT, (0, n_queries - positions_BT.shape[1]))
-    n_read = (last // _SLOT_MULTIPLE + 1) * _SLOT_MULTIPLE
-    slots_S = torch.arange(n_read, device=positions_BT.device)
+    n_read = min((last // _READ_MULTIPLE + 1) * _READ_MULTIPLE, cache.n_slots)
     step = CacheStep(
         cache=cache,
         rows_B1=torch.arange(cache.batch, device=positions_BT.device)[:, None],
@@ -116,6 +136,7 @@ def plan_step(
             positions_BT if valid_BT is None else torch.where(valid_BT, positions_BT, cache.n_slots)
         ),
         n_read=n_read,
-        mask_B1TS=(slots_S <= queries_BT[:, :, None])[:, None],
+        key_ranges=(torch.zeros_like(queries_BT), queries_BT + 1),
+        lengths_B=positions_BT[:, 0] + 1 if is_decoding else None,
     )
     return positions_BT, step

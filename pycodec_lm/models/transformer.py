@@ -17,29 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pycodec_lm import ops
 from pycodec_lm.errors import UsageError
 from pycodec_lm.models.config import ANNOTATION_SIZES, TransformerConfig
 from pycodec_lm.models.kv_cache import MIN_STEP_ROWS, CacheStep, KVCache, plan_step
 
 __all__ = ["ANNOTATION_SIZES", "KVCache", "Transformer", "TransformerConfig"]
-
-
-def rope_tables(head_dim: int, max_seq_len: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [max_seq_len, head_dim / 2] of rotary embeddings (arXiv 2104.09864)."""
-    frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
-    angles = torch.outer(torch.arange(max_seq_len, dtype=torch.float64), frequencies)
-    return angles.cos().float(), angles.sin().float()
-
-
-def apply_rope(x_BTHN: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotates pair (i, i + N/2) of every head, the pairing of Hugging Face's Llama.
-
-    Args:
-        x_BTHN: queries or keys.
-        cos, sin: broadcastable to [B, T, 1, N/2].
-    """
-    low, high = x_BTHN.float().chunk(2, dim=-1)
-    return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1).type_as(x_BTHN)
 
 
 class RMSNorm(nn.Module):
@@ -62,27 +45,22 @@ class Attention(nn.Module):
         self.out = nn.Linear(self.n_heads * self.head_dim, config.dim, bias=False)
 
     def forward(
-        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, layer_idx: int, step: CacheStep | None
+        self, x_BTD: Tensor, rope: ops.RotaryTable, layer_idx: int, step: CacheStep | None
     ) -> Tensor:
         batch, n_tokens, _ = x_BTD.shape
-        heads = self.qkv(x_BTD).view(batch, n_tokens, -1, self.head_dim)
+        heads = self.qkv(x_BTD).view(batch, n_tokens, -1, self.head_dim).transpose(1, 2)
         n_rotated = self.n_heads + self.kv_heads
-        rotated = apply_rope(heads[:, :, :n_rotated], cos, sin)
-        q_BTHN, k_BTKN = rotated[:, :, : self.n_heads], rotated[:, :, self.n_heads :]
-        v_BTKN = heads[:, :, n_rotated:]
-        if step is not None:
-            q_BTHN = step.pad_queries(q_BTHN)
-            k_BTKN, v_BTKN = step.write_and_read(layer_idx, k_BTKN, v_BTKN)
-        y_BHTN = F.scaled_dot_product_attention(
-            q_BTHN.transpose(1, 2),
-            k_BTKN.transpose(1, 2),
-            v_BTKN.transpose(1, 2),
-            attn_mask=None if step is None else step.mask_B1TS,
-            is_causal=step is None,
-            enable_gqa=self.n_heads != self.kv_heads,
-        )
-        y_BTD = y_BHTN[:, :, :n_tokens].transpose(1, 2).reshape(batch, n_tokens, -1)
-        out: Tensor = self.out(y_BTD)
+        v_BKTN = heads[:, n_rotated:]
+        if step is None:
+            q_BHTN, k_BKTN = heads[:, : self.n_heads], heads[:, self.n_heads : n_rotated]
+            y_BHTN = ops.attention(q_BHTN, k_BKTN, v_BKTN, causal=True, rope=rope)
+            assert isinstance(y_BHTN, Tensor)
+        else:
+            # The cache holds rotated keys.
+            rotated = ops.rotate(heads[:, :n_rotated], rope)
+            q_BHTN, k_BKTN = rotated[:, : self.n_heads], rotated[:, self.n_heads :]
+            y_BHTN = step.attend(layer_idx, q_BHTN, k_BKTN, v_BKTN)
+        out: Tensor = self.out(y_BHTN.transpose(1, 2).reshape(batch, n_tokens, -1))
         return out
 
 
@@ -110,9 +88,9 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, layer_idx: int, step: CacheStep | None
+        self, x_BTD: Tensor, rope: ops.RotaryTable, layer_idx: int, step: CacheStep | None
     ) -> Tensor:
-        y_BTD = self.attention(self.attention_norm(x_BTD), cos, sin, layer_idx, step)
+        y_BTD = self.attention(self.attention_norm(x_BTD), rope, layer_idx, step)
         x_BTD = x_BTD + self.dropout(y_BTD)
         y_BTD = self.feed_forward(self.feed_forward_norm(x_BTD))
         out: Tensor = x_BTD + self.dropout(y_BTD)
@@ -164,10 +142,10 @@ class Transformer(nn.Module):
 
     def _register_constants(self) -> None:
         config = self.config
-        cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
+        rope = ops.rotary_table(config.max_seq_len, config.head_dim, theta=config.rope_theta)
         constants = {
-            "cos": cos,
-            "sin": sin,
+            "cos": rope.cos,
+            "sin": rope.sin,
             "annotation_offsets": _starts(ANNOTATION_SIZES),
             "condition_offsets": _starts([n_classes + 1 for _, n_classes in config.conditions]),
             "null_conditions": torch.tensor(config.null_conditions, dtype=torch.int64),
@@ -226,8 +204,14 @@ class Transformer(nn.Module):
         cache: KVCache | None = None,
         positions_BT: Tensor | None = None,
         valid_BT: Tensor | None = None,
+        *,
+        is_decoding: bool = False,
     ) -> Tensor:
-        """The normalised output of the last block, [B, T, D]; arguments as in `forward`."""
+        """The normalised output of the last block, [B, T, D]; arguments as in `forward`.
+
+        `is_decoding` says that no row has a valid token behind the first; nothing then has
+        gradients.
+        """
         n_tokens = tokens_BT.shape[1]
         step = None
         if cache is None:
@@ -237,15 +221,15 @@ class Transformer(nn.Module):
                 raise UsageError(
                     f"{n_tokens} tokens exceed the model's max_seq_len = {self.config.max_seq_len}"
                 )
-            cos, sin = self.cos[:n_tokens, None], self.sin[:n_tokens, None]
+            rope = ops.RotaryTable(self.cos[:n_tokens], self.sin[:n_tokens])
         else:
             if positions_BT is None:
                 raise UsageError("a call with a cache needs the positions of its tokens")
-            positions_BT, step = plan_step(cache, positions_BT, valid_BT)
-            cos, sin = self.cos[positions_BT][:, :, None], self.sin[positions_BT][:, :, None]
+            positions_BT, step = plan_step(cache, positions_BT, valid_BT, is_decoding=is_decoding)
+            rope = ops.RotaryTable(self.cos[positions_BT], self.sin[positions_BT])
         x_BTD = self.embed(tokens_BT, annotations_BTF, conditions_BC, positions_BT)
         for layer_idx, block in enumerate(self.blocks):
-            x_BTD = block(x_BTD, cos, sin, layer_idx, step)
+            x_BTD = block(x_BTD, rope, layer_idx, step)
         normed: Tensor = self.norm(x_BTD)
         return normed
 
@@ -330,7 +314,13 @@ class Transformer(nn.Module):
             if annotations_BTF is not None:
                 annotations_BTF = F.pad(annotations_BTF, (0, 0, 0, n_missing))
         hidden_BTD = self.hidden(
-            tokens_BT, annotations_BTF, conditions_BC, cache, positions_BT, valid_BT
+            tokens_BT,
+            annotations_BTF,
+            conditions_BC,
+            cache,
+            positions_BT,
+            valid_BT,
+            is_decoding=n_tokens == 1,
         )
         order_T = torch.arange(1, valid_BT.shape[1] + 1, device=valid_BT.device)
         last_B = (valid_BT * order_T).argmax(dim=1)

@@ -1,12 +1,15 @@
 // H.264 cursors: what copies share, used by several threads; rings, runs and the other reading.
 #include <array>
 #include <atomic>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "avc_walks.hpp"
 #include "h264/check.hpp"
-#include "h264/cursor.hpp"
+#include "h264/token_walk.hpp"
 #include "testing.hpp"
 
 namespace {
@@ -89,6 +92,15 @@ TEST(an_h264_byte_is_taken_whole_or_not_at_all) {
             CHECK(cursor.bytes_to_complete() == n_bytes);
             walk(cursor, seed * 100 + static_cast<uint32_t>(i), 1);
         }
+    }
+}
+
+// `soak_avc` does the same for long.
+TEST(h264_walks_end_nowhere) {
+    for (uint32_t seed = 0; seed < 24; ++seed) {
+        const avc_walks::Walk walk = avc_walks::walk_from_beginning(seed, 400);
+        if (!walk.broken.empty())
+            throw std::runtime_error("walk " + std::to_string(seed) + ": " + walk.broken);
     }
 }
 

@@ -57,7 +57,7 @@ TEST(trie_walk_is_its_slow_twin) {
         while (!cursor.is_complete()) {
             std::vector<uint32_t> fast(n_words);
             std::vector<uint32_t> slow(n_words);
-            pycodec_lm::fill_mask(trie, cursor, fast);
+            pycodec_lm::fill_mask(trie, trie, cursor, fast);
             pycodec_lm::fill_mask_slowly(*info, cursor, slow);
             CHECK(fast == slow);
             const auto magnitude = pycodec_lm::magnitude_of(cursor.counters());

@@ -1,6 +1,6 @@
-"""What walks over the masks of H.264 end with, read by libavcodec and openh264.
+"""What walks over masks and fields of H.264 end with, read by libavcodec and openh264.
 
-`pycodec-lm bench walks --of avc` does the same with larger budgets.
+`pycodec-lm bench walks` does the same with more, `--of avc` and `--of avc-fields`.
 """
 
 from pathlib import Path
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pycodec_lm.bench.avc_decoders import AVC_DECODERS, AvcDecoders
+from pycodec_lm.bench.avc_field_walks import check_avc_field_walks, plan_avc_field_walks
+from pycodec_lm.bench.avc_motion import INTER_KINDS
 from pycodec_lm.bench.avc_walks import check_avc_walks, plan_avc_walks
 
 pytestmark = pytest.mark.decoders
@@ -16,14 +18,40 @@ pytestmark = pytest.mark.decoders
 N_WALKS = {("picture", 2): 40, ("macroblock", 1): 20}
 
 
-@pytest.mark.parametrize(("slices", "budget"), N_WALKS)
-def test_walks_are_clean_in_all_decoders(slices: str, budget: int, tmp_path: Path) -> None:
+N_FIELD_WALKS = 90
+
+
+@pytest.fixture
+def decoders(tmp_path: Path) -> AvcDecoders:
     decoders = AvcDecoders(tmp_path)
     if decoders.names() != [*AVC_DECODERS]:
         pytest.skip("; ".join(decoders.missing))
+    return decoders
+
+
+@pytest.mark.parametrize(("slices", "budget"), N_WALKS)
+def test_walks_are_clean_in_all_decoders(
+    slices: str, budget: int, decoders: AvcDecoders, tmp_path: Path
+) -> None:
     plan = plan_avc_walks(600, seed=7)
     cases = [case for case in plan if case.slices == slices and case.budget <= budget]
     cases = cases[: N_WALKS[slices, budget]]
     *_, report = check_avc_walks(cases, tmp_path, decoders)
     assert [(str(case), what) for case, what in report.problems] == []
     assert len(report.n_done) == len(cases)
+
+
+def test_streams_of_legal_fields_are_clean_and_their_vectors_are_libavcodecs(
+    decoders: AvcDecoders, tmp_path: Path
+) -> None:
+    pytest.importorskip("av")
+    cases = plan_avc_field_walks(N_FIELD_WALKS, seed=40_000)
+    *_, report = check_avc_field_walks(cases, tmp_path, decoders)
+    assert [(str(case), what) for case, what in report.problems] == []
+    assert report.n_done.total() == N_FIELD_WALKS
+    assert report.n_vectors > 500
+    missing = report.coverage.missing()
+    # Each kind of inter macroblock and each code of the tables of 9.2; other values are many.
+    wanted = ("motion", "coeff_token rows", "total_zeros rows", "run_before rows", "mb_type")
+    assert [pair for pair in missing if pair[0] in wanted] == []
+    assert report.coverage.n_reached("motion") == len(INTER_KINDS)

@@ -7,7 +7,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-PAGE = ["inspect/page.html", "inspect/page.css", "inspect/page.js"]
+KERNELS = ["kernels/configs.toml", "kernels/attention.py", "kernels/lfq.py"]
+PAGE = [
+    f"inspect/{name}"
+    for name in ("page.html", "page.css", "page.js", "contents.js", "jpeg.js", "avc.js")
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ def test_package_holds_no_tests_and_no_sources(installed_files: list[str]) -> No
     ] == []
 
 
-@pytest.mark.parametrize("name", ["py.typed", "_core.pyi", "__main__.py", *PAGE])
+@pytest.mark.parametrize("name", ["py.typed", "_core.pyi", "__main__.py", *PAGE, *KERNELS])
 def test_package_holds(installed_files: list[str], name: str) -> None:
     assert f"pycodec_lm/{name}" in installed_files
 

@@ -1,4 +1,4 @@
-"""What the decoders of this machine do with a file: nothing to say, a warning, or an error."""
+"""What the decoders of this machine do with a JPEG file: nothing to say, a warning, or an error."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def _djpeg(path: Path) -> str:
         return "ok"
     lenient, _ = _run(["djpeg", "-outfile", "/dev/null", str(path)])
     # djpeg exits with 2 where there were warnings only.
-    return f"{'warning' if lenient in (0, 2) else 'error'}: {_first_line(said)}"
+    return f"{'warning' if lenient in (0, 2) else 'error'}: {first_line(said)}"
 
 
 def _ffmpeg(path: Path) -> str:
     code, said = _run([*_FFMPEG, str(path), "-f", "null", "-"])
     if code == 0 and not said.strip():
         return "ok"
-    return f"{'error' if code else 'warning'}: {_first_line(said)}"
+    return f"{'error' if code else 'warning'}: {first_line(said)}"
 
 
 def _pillow(path: Path) -> str:
@@ -73,11 +73,11 @@ def _run(command: list[str]) -> tuple[int, str]:
     return run.returncode, run.stderr.decode(errors="replace")
 
 
-def _first_line(said: str) -> str:
-    """Without the name of the file and what changes from run to run."""
+def first_line(said: str) -> str:
+    """Shortened, without the name of the file and what changes from run to run."""
     lines = [re.sub(r"\[[^\]]* @ 0x\w+\] ", "", line).strip() for line in said.splitlines()]
     text = next((line for line in lines if line), "no message")
-    return _shortened(re.sub(r"\S*/\d+\.jpg: ?", "", text))
+    return _shortened(re.sub(r"\S*/\d+\.(jpg|264): ?", "", text))
 
 
 def _shortened(text: str) -> str:

@@ -1,24 +1,26 @@
-"""Writes docs/rules-jpeg.md: each rule of T.81, the vectors that keep and break it, and what
-decoders do with them. In a checkout, with djpeg and ffmpeg on the PATH:
+"""Writes docs/rules-jpeg.md and docs/rules-h264.md. In a checkout, with djpeg and ffmpeg on the
+PATH, and openh264 with its header:
 
 python -m tests.vectors.rules_page
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pycodec_lm import _core
+from pycodec_lm.bench.avc_decoders import AVC_DECODERS
 from pycodec_lm.bench.decoders import decoder_versions
 
+from .avc_decoders import ask_avc, avc_versions_line
+from .avc_vectors import AvcVector, all_avc_vectors
 from .decoders import DECODERS, ask_all
+from .page import AnyPage, Page
 from .vectors import Vector, all_vectors
 
-PAGE = Path(__file__).parents[2] / "docs" / "rules-jpeg.md"
-_COMMAND = "python -m tests.vectors.rules_page"
-_HEAD = """\
+_DOCS = Path(__file__).parents[2] / "docs"
+_JPEG_HEAD = """\
 # The rules of JPEG, and who checks them
 
 Made by `{command}`; do not edit. Each row is one file of
@@ -39,92 +41,88 @@ the tables they need.
 
 {counts}
 """
+_AVC_HEAD = """\
+# The rules of H.264, and who checks them
+
+Made by `{command}`; do not edit. Each row is one stream of
+`tests/vectors/h264`, written there as syntax elements; a rule and its clause in ITU-T H.264 stand
+before the first of its streams. A stream of the upper table of a chapter breaks this rule and no
+other, and `pycodec_lm.check` gives the code at the element named; a stream of the lower table is
+valid, and `check` accepts it.
+
+Not read, and refused as `unsupported` by a code of their own (the last chapter has a stream of
+each): profiles other than baseline, main and high; monochrome, 4:2:2 and 4:4:4; samples of more
+than 8 bits; fields; CABAC; B, SP and SI slices; weighted prediction; the 8x8 transform; slice
+groups; slices in arbitrary order; redundant pictures; data partitioning. NAL units that decoders
+pass over (types 0 and 13 to 31, those of scalable and multiview coding among them) are passed over
+here, where they may stand.
+
+Not judged: bit rates, the coded picture buffer and picture rates of a level, MinCR and slice rates,
+which hang on timing; what SEI messages say; the range of transformed values (8.5). A stream begins
+with an IDR picture, ends behind any whole picture, and never relies on concealment.
+
+What decoders do is from a run, not from their documentation: libavcodec by `ffmpeg -err_detect
+explode -xerror`, openh264 by a small program that conceals nothing. Messages are shortened. Of
+valid streams the pictures are counted as well.
+
+{versions}
+
+{counts}
+"""
 
 
-def versions_line() -> str:
-    """The decoders of this machine, in a line."""
+def _ask_jpeg(vectors: Sequence[Vector]) -> list[tuple[str, ...]]:
+    return ask_all([vector.data for vector in vectors])
+
+
+def _jpeg_versions_line() -> str:
     versions = decoder_versions()
     return "; ".join(
         f"{name}: {versions[name].split(' Copyright')[0].strip()}" for name in DECODERS
     )
 
 
-def render(vectors: Sequence[Vector], answers: Sequence[Sequence[str]], versions: str) -> str:
-    """The page. `answers` has a row for each vector, with what each of DECODERS said."""
-    said = dict(zip((vector.name for vector in vectors), answers, strict=True))
-    head = _HEAD.format(command=_COMMAND, versions=versions, counts=_counts(vectors, said))
-    lines = head.splitlines()
-    for chapter, group in itertools.groupby(vectors, key=lambda vector: vector.rule.chapter):
-        lines += ["", f"## {chapter}"]
-        rows = list(group)
-        broken = [vector for vector in rows if vector.expected is not None]
-        kept = [vector for vector in rows if vector.expected is None]
-        lines += [*_table("broken", broken, said), *_table("kept", kept, said)]
-    return "\n".join(lines) + "\n"
+def _is_unsupported_jpeg(vector: Vector) -> bool:
+    status, _, _ = _core.check_jpeg(vector.data, **vector.options)
+    return status.family == "unsupported"
 
 
-def columns(vector: Vector, before: Vector | None) -> list[str]:
-    """The cells of a vector's row, without what decoders said; `before` has the row above."""
-    is_first = before is None or before.rule != vector.rule
-    cells = [vector.rule.clause, vector.rule.says] if is_first else ["", ""]
-    cells.append(vector.name)
-    if vector.expected is not None:
-        e = vector.expected
-        is_passed_over = bool(_core.check_jpeg_leniently(vector.data, **vector.options)[0])
-        cells += [
-            f"`{e.code}`",
-            f"{e.element}, byte {e.byte}, bit {e.bit}",
-            "noted" if is_passed_over else "refused",
-        ]
-    return [cell.replace("|", "\\|") for cell in cells]
+def _is_unsupported_avc(vector: AvcVector) -> bool:
+    status, _ = _core.check_h264(vector.data)
+    return status.family == "unsupported"
 
 
-def _table(kind: str, vectors: Sequence[Vector], said: dict[str, Sequence[str]]) -> Iterator[str]:
-    if not vectors:
-        return
-    names = ["clause", "rule"]
-    names += (
-        ["the file that breaks it", "code", "where", "lenient"]
-        if kind == "broken"
-        else ["a valid file"]
-    )
-    names += DECODERS
-    yield ""
-    yield f"| {' | '.join(names)} |"
-    yield "|" + "---|" * len(names)
-    for before, vector in itertools.pairwise([None, *vectors]):
-        assert vector is not None
-        answers = [text.replace("|", "\\|") for text in said[vector.name]]
-        yield f"| {' | '.join([*columns(vector, before), *answers])} |"
+def _lenient(vector: Vector) -> str:
+    is_passed_over = bool(_core.check_jpeg_leniently(vector.data, **vector.options)[0])
+    return "noted" if is_passed_over else "refused"
 
 
-def _counts(vectors: Sequence[Vector], said: dict[str, Sequence[str]]) -> str:
-    groups: dict[str, list[Sequence[str]]] = {}
-    for vector in vectors:
-        group = "valid files"
-        if vector.expected is not None:
-            status, _, _ = _core.check_jpeg(vector.data, **vector.options)
-            is_legal = status.family == "unsupported"
-            group = "legal files that `check` does not read" if is_legal else "broken files"
-        groups.setdefault(group, []).append(said[vector.name])
-    lines = [f"| | {' | '.join(DECODERS)} |", "|---|" + "---|" * len(DECODERS)]
-    for group, rows in sorted(groups.items()):
-        cells = []
-        for i in range(len(DECODERS)):
-            words = [row[i].partition(":")[0] for row in rows]
-            cells.append(f"{words.count('error')} errors, {words.count('warning')} warnings")
-        lines.append(f"| {len(rows)} {group} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Asks the decoders and writes the page."""
-    vectors = all_vectors()
-    text = render(vectors, ask_all([vector.data for vector in vectors]), versions_line())
-    new = PAGE.with_suffix(".new")
-    new.write_text(text)
-    new.replace(PAGE)
+PAGES: tuple[AnyPage, ...] = (
+    Page(
+        path=_DOCS / "rules-jpeg.md",
+        head=_JPEG_HEAD,
+        decoders=DECODERS,
+        words={"error": "errors", "warning": "warnings"},
+        vectors=all_vectors,
+        ask=_ask_jpeg,
+        versions=_jpeg_versions_line,
+        is_unsupported=_is_unsupported_jpeg,
+        extra={"lenient": _lenient},
+    ),
+    Page(
+        path=_DOCS / "rules-h264.md",
+        head=_AVC_HEAD,
+        decoders=AVC_DECODERS,
+        words={"error": "errors", "count": "other counts"},
+        vectors=all_avc_vectors,
+        ask=ask_avc,
+        versions=avc_versions_line,
+        is_unsupported=_is_unsupported_avc,
+        extra={},
+    ),
+)
 
 
 if __name__ == "__main__":
-    main()
+    for page in PAGES:
+        page.renew()

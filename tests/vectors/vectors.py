@@ -1,7 +1,7 @@
 """The vectors of tests/vectors/jpeg: each rule of ITU-T T.81 with files that keep and break it.
 
-A file of vectors is a list of rules in the order of the standard. A vector is a whole `file`, or a
-`base` (another vector) with edits. First, and what follows is spelled anew:
+A vector is a whole `file`, or a `base` (another vector) with edits.
+First, and what follows is spelled anew:
 
     replace: {PART: BODY}        another body for the part
     before, after: {PART: ITEMS} more parts beside it
@@ -30,12 +30,9 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from .assemble import (
     AC_CODE,
@@ -54,6 +51,7 @@ from .assemble import (
     assemble,
     symbol_of,
 )
+from .rules import Expected, Rule, lineage, make_all, read_rows
 
 FOLDER = Path(__file__).with_name("jpeg")
 
@@ -86,26 +84,6 @@ _TABLE_LENGTHS = {
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One rule of the standard; `code` names it in a verdict."""
-
-    chapter: str
-    clause: str
-    says: str
-    code: str
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The Status of a vector that breaks its rule."""
-
-    code: str
-    element: str
-    byte: int
-    bit: int
-
-
-@dataclass(frozen=True)
 class Vector:
     """One file, its rule, and what check must say: `expected` is None where it keeps the rule."""
 
@@ -135,38 +113,15 @@ def all_vectors() -> tuple[Vector, ...]:
     Raises:
         ValueError: a vector says what cannot be; the message names it.
     """
-    return tuple(_Reader().read())
+    reader = _Reader()
+    return tuple(make_all(reader.rows, reader.vector))
 
 
 class _Reader:
     """Vectors by name, spelled when another one or the caller asks for them."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, tuple[Rule, str, dict[str, Any], bool]] = {}
-        for path in sorted(FOLDER.glob("*.yaml")):
-            chapter = yaml.safe_load(path.read_text())
-            for entry in chapter["rules"]:
-                rule = Rule(chapter["title"], entry["clause"], entry["says"], entry.get("code", ""))
-                for kind in ("kept", "broken"):
-                    for row in entry.get(kind, []):
-                        self._add(rule, path.name, row, kind == "broken")
-
-    def _add(self, rule: Rule, source: str, row: dict[str, Any], is_broken: bool) -> None:
-        name = row["name"]
-        if unknown := set(row) - _KEYS - {*_ITEM_EDITS, *_PIECE_EDITS}:
-            raise ValueError(f"{name}: {unknown} is no part of a vector")
-        if name in self.rows:
-            raise ValueError(f"{name}: two vectors of this name")
-        if is_broken and not rule.code:
-            raise ValueError(f"{name}: the rule has no code")
-        self.rows[name] = (rule, source, row, is_broken)
-
-    def read(self) -> Iterator[Vector]:
-        for name, (_, source, _, _) in self.rows.items():
-            try:
-                yield self.vector(name)
-            except (ValueError, KeyError, IndexError, AssertionError) as error:
-                raise ValueError(f"{source}, {name}: {error!r}") from error
+        self.rows = read_rows(FOLDER, _KEYS | {*_ITEM_EDITS, *_PIECE_EDITS})
 
     def items(self, name: str) -> list[Any]:
         """The parts of a vector as YAML gives them."""
@@ -183,20 +138,11 @@ class _Reader:
                 items[at:at] = more
         return items
 
-    def _lineage(self, name: str) -> list[dict[str, Any]]:
-        """The vector after the one it is made of, and so on back."""
-        _, _, row, _ = self.rows[name]
-        if "base" not in row:
-            return [row]
-        if self.rows[row["base"]][3]:
-            raise ValueError(f"the base {row['base']} is broken itself")
-        return [*self._lineage(row["base"]), row]
-
     def vector(self, name: str) -> Vector:
         rule, source, row, is_broken = self.rows[name]
-        base = self.rows[row["base"]][2] if "base" in row else {}
+        base = self.rows[row["base"]].says if "base" in row else {}
         parts = Speller().spell(self.items(name))
-        for edits in self._lineage(name):
+        for edits in lineage(self.rows, name):
             _edit_pieces(parts, edits)
         made = assemble(parts)
         expected, at, legal, place = None, None, (), ""

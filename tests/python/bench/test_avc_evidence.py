@@ -171,7 +171,8 @@ def test_openh264_reads_a_clip_and_flags_a_cut_one(tmp_path: Path, clip: bytes) 
     for path, data in zip(paths, (clip, clip[:-6], clip), strict=True):
         path.write_bytes(data)
     good, cut, again = peer.read(paths)
-    assert good == again == Answer("openh264", None, 4)
+    assert good == again == Answer("openh264", None, 4, good.pixels)
+    assert good.pixels is not None and len(good.pixels) == 16 and cut.pixels != good.pixels
     assert cut.message is not None and cut.message.startswith("error bits 0x")
     missing, after = peer.read([tmp_path / "none.264", paths[0]])
     assert missing.message == "exit code 1" and after == good

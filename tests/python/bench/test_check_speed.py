@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clip_files import pan
 from PIL import Image
 
+from pycodec_lm.bench.avc_check_speed import measure_avc_check
 from pycodec_lm.bench.check_speed import measure_check
 from pycodec_lm.cli.main import main
+from pycodec_lm.codecs.avc import AvcSettings, encode
 from pycodec_lm.errors import CodecLMError
 
 
@@ -50,3 +53,35 @@ def test_the_command_reports_each_coding(folder: Path, capsys: pytest.CaptureFix
     assert main(["bench", "check", str(folder), "--rounds", "1", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["as they are"]["check"]["n"] == 1
+
+
+@pytest.fixture
+def streams(tmp_path: Path) -> Path:
+    for seed in range(2):
+        data = encode(pan(3, 64, 48, seed), AvcSettings(width=64, height=48, frames=3))
+        (tmp_path / f"{seed}.264").write_bytes(data)
+    return tmp_path
+
+
+def test_streams_are_timed_beside_libavcodec(streams: Path) -> None:
+    (streams / "2.264").write_bytes((streams / "1.264").read_bytes()[:-9])
+    (times,) = measure_avc_check(sorted(streams.iterdir()), 2)
+    assert times.n_files == 2  # a broken one is left out
+    assert list(times.readers) == [
+        "check",
+        "libavcodec, decoder already open",
+        "libavcodec, opened by PyAV",
+    ]
+    assert all(spread.n == 2 and spread.median > 0 for spread in times.readers.values())
+
+
+def test_no_stream_to_time(streams: Path) -> None:
+    for path in streams.iterdir():
+        path.write_bytes(b"no stream")
+    with pytest.raises(CodecLMError, match="none of the streams"):
+        measure_avc_check(sorted(streams.iterdir()), 1)
+
+
+def test_the_command_reports_streams(streams: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "check", str(streams), "--rounds", "1"]) == 0
+    assert "Checking H.264 streams" in capsys.readouterr().out

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clip_files import pan
 from PIL import Image
 
 import pycodec_lm as pcl
@@ -26,6 +27,8 @@ from pycodec_lm.bench.peers import (
     token_kinds,
 )
 from pycodec_lm.cli.main import main
+from pycodec_lm.codecs.avc import AvcSettings
+from pycodec_lm.codecs.avc import encode as encode_clip
 from pycodec_lm.errors import CodecLMError, UsageError
 
 COUNTS = FileCounts(measured=2, batch=3, warm_up=2)
@@ -178,6 +181,33 @@ def test_the_report_has_all_of_it(files: list[bytes]) -> None:
             row.grammar for row in results.memory
         ]
         assert written["progressive"]["n_blocks"][1] == 16 * written["progressive"]["n_blocks"][0]
+
+
+@pytest.mark.usefixtures("short")
+def test_clips_are_measured_like_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    settings = AvcSettings(width=64, height=48, frames=3)
+    for i in range(9):
+        (folder / f"{i}.264").write_bytes(encode_clip(pan(3, 64, 48, seed=i), settings))
+    few = ["--vocab-sizes", "259", "264", "--warm-up", "1", "--files", "2", "--rows", "2"]
+    command = ["bench", "mask", str(folder), *few, "--json"]
+    assert main(command) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [row["vocab_size"] for row in results["masks"]] == [259, 259, 264, 264]
+    assert {row["grammar"] for row in results["masks"]} == {"AvcGrammar.like(clip)"}
+    assert results["masks"][0]["fill"]["n"] > 100
+    assert main([*command, "--forms", "dense"]) == 2
+    assert "--forms of such files are like" in capsys.readouterr().err
+
+
+def test_clips_of_other_parameter_sets_are_refused() -> None:
+    small, large = (AvcSettings(width=width, height=48, frames=2) for width in (48, 64))
+    clips = [encode_clip(pan(2, 48, 48), small) for _ in range(8)]
+    with pytest.raises(UsageError, match="do not all begin with the parameter sets"):
+        next(streams_of([*clips, encode_clip(pan(2, 64, 48), large)], COUNTS, ["like"]))
 
 
 @pytest.mark.usefixtures("short")

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from pycodec_lm.cli.main import main
+from pycodec_lm.codecs.avc import to_mp4
 
+from .avc_samples import FILES as STREAMS
+from .avc_samples import HOSTILE as HOSTILE_STREAMS
 from .samples import FILES, HOSTILE, by_hand, jpeg
 
 
@@ -107,6 +110,109 @@ def test_any_file_is_shown(
 
 
 VALID = ("10,000 DHT", "fill bytes", "much text")
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.264"
+    path.write_bytes(STREAMS["small"])
+    return path
+
+
+def test_text_shows_nal_units_fields_and_slices(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = run(capsys, 0, stream).splitlines()
+    assert lines[:2] == [
+        f"{stream}: 36 bytes, 32 x 16 pixels, 2 pictures, constrained baseline H.264, level 1",
+        "valid; note: 2 pictures",
+    ]
+    assert "        15        4  PPS   picture parameter set" in lines
+    text = " ".join(" ".join(lines).split())
+    assert "slice_type 5, pic_parameter_set_id 0, frame_num 1, num_ref_idx_active_override" in text
+    assert [line.split() for line in lines if line.endswith(("48", "32"))] == [
+        ["22", "0", "I", "0", "0", "0", "0", "26", "2", "2", "0", "48"],
+        ["32", "1", "P", "0", "1", "2", "26", "2", "0", "2", "32"],
+    ]
+    assert "headers 48 bits (60.0 %), skip runs 3 bits (3.8 %), types 12 bits (15.0 %)" in text
+    assert "macroblock 0" not in text
+
+
+def test_places_of_fields_and_macroblocks_are_listed_when_asked_for(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = run(capsys, 0, stream, "--tables", "--macroblocks")
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "33.1 5 bits slice_type 5" in lines
+    assert "picture 0: 2 macroblocks, 2 in a row, 1 slice" in lines
+    assert "25.1 macroblock 0: I_16x16_2_0_0, QP 26, 8 bits" in lines
+    assert "34.7 macroblock 1: P_Skip" in lines
+
+
+def test_json_of_a_stream_is_one_object(stream: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree = json.loads(run(capsys, 0, stream, "--json", "--mcus"))
+    assert (tree["valid"], tree["format"], tree["profile"]) == (
+        True,
+        "h264",
+        "constrained baseline",
+    )
+    nal = tree["nal_units"][3]
+    assert (nal["offset"], nal["n_bytes"], nal["nal_unit_type"], nal["nal_ref_idc"]) == (
+        32,
+        4,
+        1,
+        2,
+    )
+    assert nal["fields"][4] == {
+        "element": "slice_type",
+        "clause": "H.264 7.4.3",
+        "offset": 33,
+        "bit": 1,
+        "n_bits": 5,
+        "value": 5,
+    }
+    assert [each["n_skipped"] for each in tree["slices"]] == [0, 2]
+    assert tree["pictures"][0]["macroblocks"][1] == {
+        "byte": 26,
+        "bit": 1,
+        "type": "I_16x16_2_0_0",
+        "qp": 26,
+        "bits": [6, 1, 1, 0],
+    }
+
+
+def test_broken_stream_shows_what_was_read_and_the_error(
+    stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream.write_bytes(HOSTILE_STREAMS["no such type"])
+    text = run(capsys, 1, stream)
+    assert "(mb_type, byte 35, bit 4)\nreading ended at byte 35, before mb_type" in text
+    assert "slice of a picture that is not IDR, not whole\n" in text
+    tree = json.loads(run(capsys, 1, stream, "--json"))
+    assert (tree["family"], tree["element"], tree["bit"]) == ("corrupt", "mb_type", 4)
+    assert tree["pictures"][1]["n_mbs_read"] == 0
+
+
+@pytest.mark.parametrize("name", [*STREAMS, *HOSTILE_STREAMS])
+def test_any_stream_is_shown(name: str, stream: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = (STREAMS | HOSTILE_STREAMS)[name]
+    stream.write_bytes(data)
+    exit_code = 0 if name in STREAMS else 1
+    assert json.loads(run(capsys, exit_code, stream, "--json"))["n_bytes"] == len(data)
+    out = run(capsys, exit_code, stream, "--tables")
+    assert all(line.isprintable() for line in out.splitlines())
+
+
+def test_clip_in_a_container_is_shown(stream: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = stream.with_suffix(".mp4")
+    clip.write_bytes(to_mp4(STREAMS["x264"], None, 5))
+    page = stream.with_suffix(".html")
+    assert " bytes taken out of MP4, 64 x 48 pixels, 3 pictures, " in run(capsys, 0, clip)
+    run(capsys, 0, clip, "--html", page)
+    assert "data:image/png" in page.read_text()
+    clip.write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2")
+    assert "unsupported: this is MP4, without an H.264 stream" in run(capsys, 1, clip)
+    run(capsys, 1, clip, "--html", page)
 
 
 def test_abbreviated_stream_is_shown_with_its_tables(

@@ -5,17 +5,27 @@ import re
 from base64 import b64decode
 from html import escape
 from html.parser import HTMLParser
+from itertools import accumulate
 from typing import Any
 
 import pytest
 
-from pycodec_lm.inspect import inspect_jpeg
 from pycodec_lm.inspect.html import inspect_to_html
 
+from .avc_samples import FILES as STREAMS
+from .avc_samples import HOSTILE as HOSTILE_STREAMS
+from .avc_samples import clip
 from .samples import FILES, HOSTILE, damaged, jpeg, picture
 
 LARGE = jpeg(picture(1200, 900, noise=True), quality=92)
-PAGES = FILES | HOSTILE | {"large": LARGE, "large, broken": LARGE[:500_000] + b"\xff\xd0"}
+LARGE_STREAM = clip(width=640, height=480, frames=12, qp=1)
+PAGES = (
+    FILES
+    | HOSTILE
+    | {"large": LARGE, "large, broken": LARGE[:500_000] + b"\xff\xd0"}
+    | {f"H.264, {name}": data for name, data in (STREAMS | HOSTILE_STREAMS).items()}
+    | {"H.264, large clip": LARGE_STREAM, "H.264, broken clip": LARGE_STREAM[:60_000] + bytes(9)}
+)
 VOID = frozenset({"meta", "link", "input", "img"})
 
 
@@ -108,10 +118,13 @@ def test_what_follows_the_last_segment_shown_is_named() -> None:
     assert last(FILES["gradient"][:640] + b"\xff\xd0 ...") == ("Rest", "not read")
 
 
-def test_error_is_among_the_bytes_shown() -> None:
-    data = PAGES["large, broken"]
-    shown = data_of(inspect_to_html(data, "x")[1])
-    assert shown["error"]["offset"] == inspect_jpeg(data).verdict.offset > 400_000
+@pytest.mark.parametrize(
+    "name", ["large, broken", "H.264, broken clip", "H.264, zeros and then an error"]
+)
+def test_error_is_among_the_bytes_shown(name: str) -> None:
+    found, page = inspect_to_html(PAGES[name], "x")
+    shown = data_of(page)
+    assert shown["error"]["offset"] == found.verdict.offset > 50_000
     chunks = [chunk for part in shown["parts"] for chunk in part["chunks"]]
     lengths = [(offset, len(b64decode(text))) for offset, text in chunks]
     assert any(offset <= shown["error"]["offset"] < offset + n for offset, n in lengths)
@@ -123,15 +136,53 @@ def test_fields_and_symbols_cover_the_bytes_shown(name: str) -> None:
     data = data_of(page)
     n_bits = sum(n for _, n, _, _ in data["fields"]) + sum(sum(w["n"]) for w in data["symbols"])
     assert n_bits == 8 * found.verdict.offset
-    (scan,), (expected,) = data["scans"], found.scans
+    (scan,), (expected,) = data["maps"], found.scans
     assert sum(scan["deltas"]) == expected.mcu_starts[-1]
     assert scan["bits"] == expected.mcu_bits.sum((1, 2)).tolist()
     assert scan["costs"] == expected.mcu_bits.ravel().tolist()
 
 
-def test_damaged_file_makes_a_page() -> None:
-    for data in damaged(FILES["restarts"], 40):
-        found, page = inspect_to_html(data, "damaged.jpg")
+@pytest.mark.parametrize("name", STREAMS)
+def test_fields_and_symbols_cover_the_stream_shown(name: str) -> None:
+    found, page = inspect_to_html(STREAMS[name], name)
+    data = data_of(page)
+    if len(STREAMS[name]) < 12_000:
+        # Zeros that no start code needs are no field.
+        n_zeros = {"zeros": 20 + 1000}.get(name, 0)
+        n_bits = sum(f[1] for f in data["fields"]) + sum(sum(w["n"]) for w in data["symbols"])
+        assert n_bits == 8 * (len(STREAMS[name]) - n_zeros)
+    for shown, expected in zip(data["maps"], found.pictures, strict=False):
+        assert list(accumulate(shown["deltas"])) == expected.mb_starts.tolist()
+        assert shown["bits"] == expected.mb_bits.sum(1).tolist()
+        assert [*b64decode(shown["types"])] == expected.mb_types.tolist()
+        assert [*b64decode(shown["qps"])] == expected.mb_qps.tolist()
+
+
+def test_stream_shows_its_slices_and_headers() -> None:
+    page = inspect_to_html(STREAMS["small"], "x")[1]
+    assert (
+        "<td>22</td><td>0</td><td>I</td><td>0</td><td>0</td><td>0</td><td>0</td><td>26</td>" in page
+    )
+    assert (
+        '<th scope="row" title="H.264 7.4.3">frame_num</th><td>1</td><td>4</td><td>33.7</td>'
+        in page
+    )
+    assert "nal_ref_idc 2, byte 32, 4 bytes" in page
+
+
+def test_every_frame_of_a_short_clip_is_in_the_page() -> None:
+    for name, n in (("x264", 3), ("x264, cropped", 3), ("pcm", 1)):
+        images = [
+            each["image"] for each in data_of(inspect_to_html(STREAMS[name], name)[1])["maps"]
+        ]
+        assert [image[:22] for image in images] == ["data:image/png;base64,"] * n
+        assert len(set(images)) == n
+
+
+@pytest.mark.parametrize("data", [FILES["restarts"], STREAMS["x264"]], ids=["JPEG", "H.264"])
+def test_damaged_file_makes_a_page(data: bytes) -> None:
+    for copy in damaged(data, 40):
+        found, page = inspect_to_html(copy, "damaged.jpg")
         Outline(page)
         error = data_of(page)["error"]
         assert (error is None) == found.verdict.valid

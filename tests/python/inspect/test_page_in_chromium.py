@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import CHROMIUM, Chromium
 
+from pycodec_lm.inspect import inspect_h264
+from pycodec_lm.inspect.avc_model import MB_TYPES
 from pycodec_lm.inspect.html import inspect_to_html
 
-from .chromium import CHROMIUM, Chromium
+from .avc_samples import FILES as STREAMS
+from .avc_samples import HOSTILE as HOSTILE_STREAMS
 from .samples import FILES, HOSTILE
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH")
@@ -18,6 +22,11 @@ PAGES = {name: FILES[name] for name in ("noise", "restarts", "comment")} | {
     "cut": FILES["noise"][:1500],
     "huge": HOSTILE["65,535 x 65,535 pixels"],
     "text": HOSTILE["text"],
+    "clip": STREAMS["x264"],
+    "clip, slices": STREAMS["x264, a slice a macroblock"],
+    "clip, ignored": STREAMS["ignored"],
+    "clip, broken": HOSTILE_STREAMS["no such type"],
+    "clip, no slice": HOSTILE_STREAMS["text in a message"],
 }
 
 
@@ -120,3 +129,51 @@ def test_button_leads_to_the_error(browser: Chromium, page: Path) -> None:
     )
     assert "T.81" in browser.evaluate("document.querySelector('#panel .rows').textContent")
     assert not browser.evaluate("document.getElementById('wrong').hidden")
+
+
+def test_pointing_at_a_frame_shows_type_and_bits_of_the_macroblock(
+    browser: Chromium, page: Path
+) -> None:
+    write(page, STREAMS["x264"])
+    browser.open(page, width=1400)
+    browser.evaluate("document.querySelectorAll('.strip i')[2].click()")
+    found = inspect_h264(STREAMS["x264"]).pictures[2]
+    assert browser.evaluate("document.getElementById('number').value") == "2"
+    for mb in range(12):
+        x, y, width, height = browser.evaluate(
+            "(() => { const r = document.getElementById('stage').getBoundingClientRect();"
+            " return [r.x, r.y, r.width, r.height]; })()"
+        )
+        browser.move(x + width * (mb % 4 + 0.5) / 4, y + height * (mb // 4 + 0.5) / 3)
+        text = browser.evaluate("document.getElementById('panel').textContent")
+        assert f"Picture 2, macroblock {mb} of 12, row {mb // 4}, column {mb % 4}" in text
+        assert MB_TYPES[found.mb_types[mb]] in text
+        assert f"{found.mb_bits[mb].sum()} bits" in text
+
+
+def test_layers_show_types_and_quantizers(browser: Chromium, page: Path) -> None:
+    write(page, STREAMS["pcm"])
+    browser.open(page, width=1400)
+    layers = "document.querySelectorAll('[name=\"layer\"]')"
+    browser.evaluate(f"{layers}[1].click()")
+    assert browser.evaluate("document.getElementById('classes').textContent").startswith(
+        "I_NxN: 0I_16x16: 1I_PCM: 1"
+    )
+    browser.evaluate(f"{layers}[2].click()")
+    assert browser.evaluate("document.getElementById('high').textContent") == "29 QP"
+    assert browser.evaluate("document.getElementById('classes').hidden")
+
+
+def test_pointing_at_a_byte_of_a_slice_shows_its_fields(browser: Chromium, page: Path) -> None:
+    write(page, STREAMS["small"])
+    browser.open(page, width=1400)
+    rows = "document.querySelector('#panel .rows').textContent"
+    browser.evaluate("document.querySelector('[data-o=\"33\"]').focus()")
+    assert "slice_type00110: 5" in browser.evaluate(rows)
+    browser.evaluate("document.querySelector('[data-o=\"26\"]').focus()")
+    assert "mb_type00100: 3, I_16x16_2_0_0" in browser.evaluate(rows)
+    browser.evaluate("document.querySelector('[data-o=\"34\"]').focus()")
+    assert "mb_skip_run011: 2" in browser.evaluate(rows)
+    assert "Picture 1, macroblock 0" in browser.evaluate(
+        "document.querySelector('.where').textContent"
+    )

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from pycodec_lm import ops
 from pycodec_lm.errors import UsageError
 from pycodec_lm.models.config import ANNOTATION_SIZES
-from pycodec_lm.models.transformer import Transformer, TransformerConfig, apply_rope, rope_tables
+from pycodec_lm.models.transformer import Transformer, TransformerConfig
 
 # Both sides are float32 and differ in the order of their sums only; logits are of order one.
 FLOAT32_SUM_ORDER = 2e-5
@@ -131,28 +132,6 @@ def test_forward_equals_the_definition(n_kv_heads: int) -> None:
         torch.testing.assert_close(logits[row], expected, atol=FLOAT32_SUM_ORDER, rtol=0)
 
 
-def test_rope_is_a_rotation_of_complex_pairs() -> None:
-    cos, sin = rope_tables(16, 50, 10000.0)
-    x = torch.randn(1, 50, 1, 16, generator=torch.Generator().manual_seed(3))
-    turned = apply_rope(x, cos[:, None], sin[:, None])
-    angles = torch.arange(50.0)[:, None] * 10000.0 ** (-torch.arange(0, 16, 2) / 16)
-    pairs = torch.complex(x[0, :, 0, :8], x[0, :, 0, 8:]) * torch.polar(torch.ones(50, 8), angles)
-    expected = torch.cat((pairs.real, pairs.imag), dim=-1)
-    torch.testing.assert_close(turned[0, :, 0], expected, atol=1e-5, rtol=0)
-
-
-def test_rope_scores_depend_on_distance_only() -> None:
-    cos, sin = rope_tables(16, 100, 10000.0)
-    q, k = torch.randn(2, 1, 1, 1, 16, generator=torch.Generator().manual_seed(4))
-
-    def score(at_q: int, at_k: int) -> float:
-        turned_q = apply_rope(q, cos[at_q], sin[at_q])
-        return float((turned_q * apply_rope(k, cos[at_k], sin[at_k])).sum())
-
-    assert score(10, 3) == pytest.approx(score(97, 90), abs=1e-4)
-    assert score(10, 3) != pytest.approx(score(97, 80), abs=1e-3)
-
-
 def test_changes_after_t_change_no_logit_up_to_t() -> None:
     model = make_model()
     tokens, annotations, conditions = make_inputs(1, 24)
@@ -247,22 +226,52 @@ def test_ragged_chunks_equal_one_by_one(left: bool) -> None:
     assert [len(row) for row in seen] == [6, 5, 6]
 
 
-def test_a_row_does_not_depend_on_its_neighbours() -> None:
+@pytest.mark.parametrize("at", [12, 500])
+@pytest.mark.parametrize("n_fed", [1, 3])
+def test_a_row_does_not_depend_on_its_neighbours(at: int, n_fed: int) -> None:
     # With equal shapes the sums are the same to the last bit, whatever the neighbours hold.
-    model = make_model()
-    tokens, annotations, _ = make_inputs(4, 12)
+    model = make_model(max_seq_len=1300)
+    tokens, annotations, _ = make_inputs(4, at + n_fed)
     results = []
     for seed in (5, 6):
-        other_tokens, other_annotations, _ = make_inputs(4, 12, seed)
+        other_tokens, other_annotations, _ = make_inputs(4, at + n_fed, seed)
         other_tokens[2], other_annotations[2] = tokens[2], annotations[2]
-        cache = model.new_cache(4, 190)
-        positions = torch.arange(12).expand(4, -1).clone()
-        model.step(other_tokens, other_annotations, positions, cache)
+        cache = model.new_cache(4, 1290)
+        positions = torch.arange(at).expand(4, -1).clone()
+        model.step(other_tokens[:, :at], other_annotations[:, :at], positions, cache)
         # One neighbour runs far ahead, or none does.
-        far = torch.full((4, 1), 12)
-        far[0] = 180 if seed == 5 else 12
-        results.append(model.step(tokens[:, :1], annotations[:, :1], far, cache)[2])
+        far = torch.arange(at, at + n_fed).expand(4, -1).clone()
+        if seed == 5:
+            far[0] += 1200 - at
+        logits = model.step(other_tokens[:, at:], other_annotations[:, at:], far, cache)
+        results.append(logits[2])
     assert torch.equal(*results)
+
+
+def test_one_token_a_row_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `attention_decode`, and the logits are those of the whole sequence."""
+    model = make_model()
+    tokens, annotations, conditions = make_inputs(3, 9)
+    full = model(tokens, annotations, conditions)
+    cache = model.new_cache(3, 9)
+    calls: list[list[int]] = []
+    decode = ops.attention_decode
+
+    def counting(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor) -> object:
+        calls.append(lengths.tolist())
+        return decode(q, k, v, lengths)
+
+    monkeypatch.setattr(ops, "attention_decode", counting)
+    first = model.step(
+        tokens[:, :4], annotations[:, :4], torch.arange(4).expand(3, -1), cache, None, conditions
+    )
+    torch.testing.assert_close(first, full[:, 3], atol=FLOAT32_SUM_ORDER, rtol=0)
+    assert not calls
+    for t in range(4, 9):
+        at = torch.full((3, 1), t)
+        logits = model.step(tokens[:, t : t + 1], annotations[:, t : t + 1], at, cache)
+        torch.testing.assert_close(logits, full[:, t], atol=FLOAT32_SUM_ORDER, rtol=0)
+        assert calls[-3:] == [[t + 1] * 3] * 3  # three layers
 
 
 def test_a_row_does_not_depend_on_the_number_of_rows() -> None:
@@ -359,3 +368,12 @@ def test_config_round_trip_and_unknown_key() -> None:
     assert TransformerConfig.from_dict(config.to_dict()) == config
     with pytest.raises(UsageError, match="unknown key 'colour'"):
         TransformerConfig.from_dict({"vocab_size": 3, "colour": 1})
+
+
+def test_whole_graph_compiles_and_is_exported() -> None:
+    model, inputs = make_model(), make_inputs(2, 24)
+    expected = model(*inputs)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*inputs), expected, atol=FLOAT32_SUM_ORDER, rtol=0)
+    program = torch.export.export(model, inputs)
+    torch.testing.assert_close(program.module()(*inputs), expected, atol=FLOAT32_SUM_ORDER, rtol=0)

@@ -1,29 +1,26 @@
-"""The door to everything that runs on tensors: picks the implementation, does no math itself.
+"""Token bitmasks put to logits: numpy arrays, and tensors on any device.
 
-Importing this module loads neither torch nor triton. The operators are registered with torch, as
-`torch.ops.pycodec_lm.*`: now, if torch is there already, or when a tensor first needs them.
+Importing this module loads neither torch nor triton.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-import warnings
 from collections.abc import Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from .errors import UsageError
+from .. import reference
+from ..errors import UsageError
+from ._configs import config_of
+from ._versions import check_versions
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["apply_token_bitmask", "apply_token_bitmask_inplace", "version_problem"]
-
-# torch compiles with the Triton release it was built for, and the wheels for GPUs ask for exactly
-# that one; CPU wheels ask for none, so that any may stand beside them.
-_TRITON_OF_TORCH = {(2, 11): "3.6.0", (2, 12): "3.7.0", (2, 13): "3.7.1"}
+__all__ = ["apply_token_bitmask", "apply_token_bitmask_inplace"]
 
 
 def apply_token_bitmask_inplace(
@@ -49,7 +46,7 @@ def apply_token_bitmask_inplace(
     >>> np.flatnonzero(np.isfinite(logits)).tolist()
     [0, 2]
     """
-    from . import _core
+    from .. import _core
 
     if not _is_tensor(logits):
         _core.apply_token_bitmask_inplace(
@@ -89,37 +86,10 @@ def apply_token_bitmask(
     arguments = _bitmask_arguments(logits, bitmask, indices)
     if not logits.is_cuda and not logits.requires_grad and not torch.compiler.is_compiling():
         # The same without the operator, whose first call imports torch's compiler: seconds.
-        from . import reference
-
         return reference.apply_token_bitmask(*arguments).view(logits.shape)
     _register()
     result: Tensor = torch.ops.pycodec_lm.apply_token_bitmask(*arguments)
     return result.view(logits.shape)
-
-
-def version_problem(torch: str, triton: str | None) -> str | None:
-    """What is wrong with the installed versions of torch and triton, and what to install.
-
-    Args:
-        torch, triton: versions as `importlib.metadata` gives them; None where there is none.
-
-    Returns:
-        One line, or None where they fit.
-    """
-    release = _release(torch)
-    if release not in _TRITON_OF_TORCH:
-        first, last = min(_TRITON_OF_TORCH), max(_TRITON_OF_TORCH)
-        return (
-            f"torch {torch} is not one of the versions that this package works with: run `python"
-            f" -m pip install 'torch>={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}'`"
-        )
-    wanted = _TRITON_OF_TORCH[release]
-    if triton is not None and _release(triton) != _release(wanted):
-        return (
-            f"triton {triton} does not fit torch {torch}: run"
-            f" `python -m pip install triton=={wanted}`"
-        )
-    return None
 
 
 def _register() -> None:
@@ -128,29 +98,44 @@ def _register() -> None:
 
     if hasattr(torch.ops.pycodec_lm, "apply_token_bitmask"):
         return
-    problem = version_problem(_version("torch") or torch.__version__, _version("triton"))
-    if problem is not None:
-        warnings.warn(problem, RuntimeWarning, stacklevel=3)
+    check_versions()
 
-    from . import reference
+    def fill_on_gpu(
+        logits: Tensor, bitmask: Tensor, rows: Tensor | None, fill: float = -math.inf
+    ) -> None:
+        import pycodec_lm.kernels.token_mask as kernels
 
-    def mask(logits: Tensor, bitmask: Tensor, rows: Tensor | None) -> Tensor:
-        return reference.apply_token_bitmask(logits, bitmask, rows)
+        config = config_of("token_mask", logits)
+        kernels.apply_token_bitmask_inplace(logits, bitmask, rows, fill, **config)
+
+    def mask(
+        logits: Tensor, bitmask: Tensor, rows: Tensor | None, fill: float = -math.inf
+    ) -> Tensor:
+        if not logits.is_cuda:
+            return reference.apply_token_bitmask(logits, bitmask, rows, fill)
+        masked = logits.clone(memory_format=torch.contiguous_format)
+        fill_on_gpu(masked, bitmask, rows, fill)
+        return masked
 
     def mask_inplace(logits: Tensor, bitmask: Tensor, rows: Tensor | None) -> None:
-        logits.copy_(reference.apply_token_bitmask(logits, bitmask, rows))
+        if logits.is_cuda:
+            fill_on_gpu(logits, bitmask, rows)
+        else:
+            logits.copy_(reference.apply_token_bitmask(logits, bitmask, rows))
 
     def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
         _, ctx.bitmask, ctx.rows = inputs
 
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        masked = reference.apply_token_bitmask(gradient, ctx.bitmask, ctx.rows, fill=0.0)
-        return masked, None, None
+        return mask(gradient, ctx.bitmask, ctx.rows, fill=0.0), None, None
 
     # Schemas are spelled out because torch cannot read annotations that are not evaluated.
     schema = "(Tensor logits, Tensor bitmask, Tensor? rows) -> Tensor"
     masked = torch.library.custom_op(
-        "pycodec_lm::apply_token_bitmask", mask, mutates_args=(), schema=schema
+        "pycodec_lm::apply_token_bitmask",
+        lambda logits, bitmask, rows: mask(logits, bitmask, rows),
+        mutates_args=(),
+        schema=schema,
     )
     # Tracers ask for the shape and the type of the result only.
     masked.register_fake(lambda logits, bitmask, rows: logits.new_empty(logits.shape))  # noqa: ARG005
@@ -214,18 +199,6 @@ def _has_dense_rows(*matrices: Tensor) -> bool:
 def _is_tensor(value: object) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version."""
-    return tuple(int(part) for part in version.split(".")[:2])
 
 
 # torch.compile can trace a call of an operator, but not its registration.

@@ -1,0 +1,56 @@
+// A vocabulary as H.264 reads it: the tokens that are plain bits of slice data, as words in the
+// order of their bits, and those with bytes of start codes or emulation prevention.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "grammar/token_trie.hpp"
+
+namespace pycodec_lm::h264 {
+
+class AvcCursor;
+
+class AvcTokens {
+public:
+    /// The tokens of a node of the trie.
+    struct Word {
+        uint64_t bits = 0;  // at the top
+        uint32_t node = 0;
+        uint8_t n_bits = 0;
+        uint8_t n_end_zeros = 0;  // bytes 00 at the end
+        bool is_last = true;      // no other begins with it
+    };
+    struct Odd {
+        uint32_t node = 0;
+        uint32_t n_shared = 0;  // first bytes, the same as those of the one before
+        std::vector<uint8_t> bytes;
+    };
+
+    /// The trie must outlive this.
+    explicit AvcTokens(const TokenTrie& trie);
+
+    const TokenTrie& trie() const { return *trie_; }
+    /// Behind so many bytes 00, up to 2: the tokens of up to 8 bytes in which no 00 00 comes before
+    /// a byte below 04, ascending, shorter ones before those that they begin.
+    std::span<const Word> words(size_t n_zeros) const { return words_[n_zeros]; }
+    /// The others.
+    std::span<const Odd> odd(size_t n_zeros) const { return odd_[n_zeros]; }
+
+    /// Calls visit(node, cursor) at every node of the trie that has tokens and is accepted from
+    /// `start`; the cursor has taken the node's bytes where `kSees` says so.
+    template <bool kSees, class Visit>
+    void walk(const AvcCursor& start, const Visit& visit) const;
+
+private:
+    static constexpr size_t kStates = 3;
+
+    const TokenTrie* trie_;
+    std::array<std::vector<Word>, kStates> words_;
+    std::array<std::vector<Odd>, kStates> odd_;
+};
+
+}  // namespace pycodec_lm::h264

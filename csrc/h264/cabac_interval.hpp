@@ -1,0 +1,106 @@
+// What is known of codIOffset while bits are still to come: which bins they leave possible. It is
+// the decoding engine of 9.3.3.2 (cabac_engine.hpp) with the bits that have not come yet left open.
+//
+// The engine reads 9 bits and then one for each that codIRange is doubled by; here it also knows
+// the one behind them, which a bypass bin asks for. Of all these bits the last n_open are open, so
+// 2 * codIOffset and that bit are one number of a range, and as always less than 2 * codIRange. A
+// bin splits what is possible in two and leaves one part of it; a bit leaves one half. So it stays
+// one interval, and copying it is looking ahead.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "h264/binarization.hpp"
+#include "h264/cabac_engine.hpp"
+
+namespace pycodec_lm::h264 {
+
+class CabacInterval {
+public:
+    /// Of the bits that the engine knows, the last that have not come. While there are none, the
+    /// next bin is settled.
+    int n_open() const { return n_open_; }
+    bool is_empty() const { return lowest() > highest(); }
+    /// Every string of bins is possible.
+    bool is_full() const { return lowest() == 0 && highest() == 2 * int64_t{cod_i_range_} - 1; }
+
+    /// The next bit of the stream, where one is open; it may leave nothing.
+    void take_bit(bool bit) {
+        --n_open_;
+        if (bit) first_ += int64_t{1} << n_open_;
+    }
+
+    /// Whether a bin of this context, or of none, can still be what the engine decodes.
+    bool can_be(bool bin, uint16_t ctx_idx, const ContextStates& states) const {
+        CabacInterval next = *this;
+        next.split(bin, ctx_idx, states);
+        return !next.is_empty();
+    }
+
+    /// Takes a bin that can be. Behind a terminating 1 only ending() is asked.
+    void take_bin(bool bin, uint16_t ctx_idx, ContextStates& states) {
+        split(bin, ctx_idx, states);
+        if (ctx_idx == kTerminate && bin) return;
+        if (ctx_idx == kBypass) return;
+        if (ctx_idx != kTerminate) states[ctx_idx] = state_after(states[ctx_idx], bin);
+        for (; cod_i_range_ < 256; cod_i_range_ <<= 1) open_bit();
+    }
+
+    /// The bits that end the code behind those that have come.
+    struct Ending {
+        uint64_t bits;
+        int n_bits;  // -1 where the bit behind the code has come too: it is 0
+    };
+    /// Behind a terminating 1: the last bit of the code is a 1 (of a slice the rbsp_stop_one_bit),
+    /// and behind it a 0 comes. None where the bits that have come say otherwise.
+    std::optional<Ending> ending() const {
+        const int64_t offset = is_base_odd_ ? 0 : 1;  // codIOffset, codIRange being 2
+        const int64_t with_zero = 2 * offset;
+        if (with_zero < lowest() || with_zero > highest()) return std::nullopt;
+        return Ending{static_cast<uint64_t>(with_zero - first_) >> 1, n_open_ - 1};
+    }
+
+private:
+    int64_t lowest() const { return std::max<int64_t>(first_, 0); }
+    int64_t highest() const {
+        return std::min(first_ + (int64_t{1} << n_open_), 2 * int64_t{cod_i_range_}) - 1;
+    }
+
+    /// Leaves the part that a bin has.
+    void split(bool bin, uint16_t ctx_idx, const ContextStates& states) {
+        if (ctx_idx == kBypass) {
+            if (bin) first_ -= cod_i_range_;
+            open_bit();  // and what is left is less than 2 * codIRange again
+            is_base_odd_ = bin && (cod_i_range_ & 1) != 0;
+            return;
+        }
+        uint32_t range_of_upper = 2;
+        bool is_upper = bin;
+        if (ctx_idx != kTerminate) {
+            const ContextState state = states[ctx_idx];
+            range_of_upper = range_of_lps(state, cod_i_range_);
+            is_upper = bin != (state.val_mps != 0);
+        }
+        cod_i_range_ -= range_of_upper;
+        if (!is_upper) return;
+        first_ -= 2 * int64_t{cod_i_range_};
+        is_base_odd_ = is_base_odd_ != ((cod_i_range_ & 1) != 0);
+        cod_i_range_ = range_of_upper;
+    }
+
+    /// The engine reads one more bit.
+    void open_bit() {
+        first_ *= 2;
+        ++n_open_;
+        is_base_odd_ = false;
+    }
+
+    uint32_t cod_i_range_ = 510;
+    int n_open_ = 10;
+    int64_t first_ = 0;
+    bool is_base_odd_ = false;  // what was taken off codIOffset, of all its bits as one number
+};
+
+}  // namespace pycodec_lm::h264

@@ -1,0 +1,33 @@
+// The motion of a stream's macroblocks, to hold against what decoders make of it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "h264/cursor.hpp"
+
+namespace pycodec_lm::h264 {
+
+struct MacroblockMotion {
+    uint32_t picture = 0;
+    uint32_t macroblock = 0;  // its address
+    bool is_skipped = false;
+    MbShape shape = MbShape::k16x16;
+    std::array<uint8_t, 4> sub_mb_type{};
+    std::array<int8_t, 4> ref_idx{};    // by 8x8 block
+    std::array<MotionVector, 16> mv{};  // by 4x4 block, in raster order
+};
+
+class MotionReader {
+public:
+    /// Every inter macroblock of a stream up to its end, or to where it stops being valid.
+    static std::vector<MacroblockMotion> read(const uint8_t* data, size_t n_bytes);
+
+private:
+    /// What the bits of the byte that comes next say, one by one.
+    static void read_byte(AvcCursor cursor, uint8_t byte, std::vector<MacroblockMotion>& motion);
+};
+
+}  // namespace pycodec_lm::h264

@@ -1,0 +1,205 @@
+// AvcTokens::walk(): which tokens may come next. In slice data a token changes the data position
+// alone, so it is saved where several tokens go on from it, and restored.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "grammar/mask.hpp"
+#include "h264/avc_tokens.hpp"
+#include "h264/field_reader.hpp"
+
+namespace pycodec_lm::h264 {
+
+/// The tokens that are plain bits, field by field: those that begin with the same fields share
+/// them.
+template <bool kSees, class Visit>
+class WordWalk {
+public:
+    using Words = std::span<const AvcTokens::Word>;
+
+    WordWalk(const AvcCursor& start, const Visit& visit)
+        : at_(start),
+          p_(at_.position_),
+          visit_(visit),
+          offset_(p_.offset),
+          n_zeros_(p_.n_zeros),
+          first_edge_(p_.n_edges),
+          n_edges_room_(at_.room_for_edges()) {
+        p_.ended.is_alive = false;  // tokens that go on with that reading are odd
+    }
+
+    /// Tokens that may end the slice, or have too many macroblocks: for accept() to tell.
+    const std::vector<const AvcTokens::Word*>& left_over() const { return left_over_; }
+
+    /// The words share their first `depth` bits, which the cursor has taken. It ends up anywhere.
+    void walk(Words words, int depth) {
+        const AvcTokens::Word* ends = nullptr;
+        size_t n_ends = 0;
+        if (p_.may_end || p_.at < Element::kMbSkipRun) {
+            const Words those = leave_ends(words, depth);
+            if (p_.at < Element::kMbSkipRun) return see_whole(words, depth);
+            ends = those.data();
+            n_ends = those.size();
+        }
+        if (words.size() == 1) return n_ends > 0 ? void() : walk_one(words.front(), depth);
+        Saved before;
+        before.save(p_);
+        for (bool is_changed = false; !words.empty(); is_changed = true) {
+            const AvcTokens::Word& word = words.front();
+            if (&word == ends && n_ends > 0) {
+                words = words.subspan(n_ends);
+                continue;
+            }
+            if (is_changed) before.restore(p_);
+            const int n_left = word.n_bits - depth;
+            if (n_left == 0) {
+                see(word);
+                words = words.subspan(1);
+                continue;
+            }
+            const int n = take(word, depth, n_left);
+            if (n == 0 || (n == n_left && word.is_last)) {
+                if (n > 0) see(word);
+                words = words.subspan(1);
+                continue;
+            }
+            const size_t n_alike = n_words_alike(words, depth + n);
+            walk(words.first(n_alike), depth + n);
+            words = words.subspan(n_alike);
+        }
+    }
+
+private:
+    /// Room for a position, which costs nothing until it is saved.
+    class Saved {
+    public:
+        void save(const DataPosition& position) {
+            std::memcpy(bytes_.data(), &position, sizeof position);
+        }
+        void restore(DataPosition& position) const {
+            std::memcpy(&position, bytes_.data(), sizeof position);
+        }
+
+    private:
+        std::array<std::byte, sizeof(DataPosition)> bytes_;
+    };
+
+    /// walk() of a single word.
+    void walk_one(const AvcTokens::Word& word, int depth) {
+        while (true) {
+            const int n_left = word.n_bits - depth;
+            if (n_left == 0) return see(word);
+            const int n = take(word, depth, n_left);
+            if (n == 0) return;
+            depth += n;
+            if (p_.may_end || p_.at < Element::kMbSkipRun) return walk({&word, 1}, depth);
+        }
+    }
+
+    /// How many words begin with the same n bits as the first, which has them.
+    static size_t n_words_alike(Words words, int n) {
+        const uint64_t bits = words.front().bits;
+        const auto is_alike = [&](size_t i) { return (words[i].bits ^ bits) >> (64 - n) == 0; };
+        size_t low = 0;  // alike
+        size_t high = 1;
+        for (; high < words.size() && is_alike(high); high *= 2) low = high;
+        high = std::min(high, words.size());
+        while (high - low > 1) {
+            const size_t middle = (low + high) / 2;
+            (is_alike(middle) ? low : high) = middle;
+        }
+        return high;
+    }
+
+    int take(const AvcTokens::Word& word, int depth, int n_left) {
+        p_.may_end = false;
+        if (p_.n_edges - first_edge_ > n_edges_room_) {
+            left_over_.push_back(&word);
+            return 0;
+        }
+        const bool is_state_seen = kSees || !word.is_last;
+        return AvcCursor::FieldReader(at_, word.bits << depth, n_left, is_state_seen).take();
+    }
+
+    /// The words that go on with rbsp_trailing_bits(): 1 and zeros to the end of the byte.
+    Words leave_ends(Words words, int depth) {
+        const int n_rest = 8 - depth % 8;
+        const auto ends_slice = [&](const AvcTokens::Word& word) {
+            return word.n_bits > depth &&
+                   (word.bits << depth) >> (64 - n_rest) == uint64_t{1} << (n_rest - 1);
+        };
+        const auto first = std::find_if(words.begin(), words.end(), ends_slice);
+        const auto end = std::find_if_not(first, words.end(), ends_slice);
+        for (auto word = first; word != end; ++word) left_over_.push_back(&*word);
+        return {first, end};
+    }
+
+    void see_whole(Words words, int depth) {
+        for (const AvcTokens::Word& word : words) {
+            if (word.n_bits == depth) see(word);
+        }
+    }
+
+    /// The cursor has taken all of it.
+    void see(const AvcTokens::Word& word) {
+        if (kSees) {
+            const auto n_bytes = static_cast<uint8_t>(word.n_bits / 8);
+            const bool is_zero = word.n_end_zeros == n_bytes;
+            p_.offset = offset_ + n_bytes;
+            p_.n_zeros = static_cast<uint8_t>((is_zero ? n_zeros_ : 0) + word.n_end_zeros);
+        }
+        visit_(word.node, at_);
+    }
+
+    AvcCursor at_;
+    DataPosition& p_;
+    const Visit& visit_;
+    const uint64_t offset_;
+    const uint8_t n_zeros_;
+    const uint32_t first_edge_;
+    const uint32_t n_edges_room_;
+    std::vector<const AvcTokens::Word*> left_over_;
+};
+
+/// Tokens byte by byte: those that begin with the same bytes share them.
+template <class Visit>
+void walk_odd(const AvcCursor& start, std::span<const AvcTokens::Odd> tokens, const Visit& visit) {
+    std::vector<AvcCursor> path{start};  // behind the bytes of the token before that were taken
+    for (const AvcTokens::Odd& token : tokens) {
+        if (token.n_shared >= path.size()) continue;  // with the byte that was refused
+        path.resize(token.n_shared + size_t{1}, start);
+        while (path.size() <= token.bytes.size()) {
+            path.push_back(path.back());
+            if (path.back().accept(token.bytes[path.size() - 2])) continue;
+            path.pop_back();
+            break;
+        }
+        if (path.size() > token.bytes.size()) visit(token.node, path.back());
+    }
+}
+
+template <bool kSees, class Visit>
+void AvcTokens::walk(const AvcCursor& start, const Visit& visit) const {
+    if (!start.is_plain_slice_data()) return walk_trie<true>(*trie_, start, visit);
+    const size_t n_zeros = start.n_zeros_before_token();
+    WordWalk<kSees, Visit> walk(start, visit);
+    walk.walk(words(n_zeros), 0);
+    walk_odd(start, odd(n_zeros), visit);
+    for (const Word* word : walk.left_over()) {
+        AvcCursor cursor = start;
+        int n_taken = 0;
+        while (n_taken < word->n_bits &&
+               cursor.accept(static_cast<uint8_t>(word->bits << n_taken >> 56))) {
+            n_taken += 8;
+        }
+        if (n_taken == word->n_bits) visit(word->node, cursor);
+    }
+}
+
+}  // namespace pycodec_lm::h264

@@ -1,0 +1,319 @@
+// Which bytes keep an arithmetic code alive, found by intervals, against all that the encoder
+// writes.
+#include <cstdint>
+#include <set>
+#include <vector>
+
+#include "h264/cabac_interval.hpp"
+#include "testing.hpp"
+
+namespace {
+
+using namespace pycodec_lm::h264;
+
+using Bytes = std::vector<uint8_t>;
+
+/// A syntax element of a toy: how it is spelled and which values are legal.
+struct Element {
+    BinString string;
+    BinValues legal;
+    std::vector<int32_t> values;  // the same, one by one
+};
+
+/// Slices of up to n_macroblocks, each of the same elements and end_of_slice_flag. The value of the
+/// first element of a macroblock decides whether the others are there.
+struct Toy {
+    std::vector<Element> elements;
+    size_t n_macroblocks = 1;
+    size_t least_macroblocks = 1;
+    ContextStates states;
+
+    Element end_of_slice(size_t mb) const {
+        const bool may_end = mb + 1 >= least_macroblocks;
+        const bool may_go_on = mb + 1 < n_macroblocks;
+        std::vector<int32_t> values;
+        if (may_go_on) values.push_back(0);
+        if (may_end) values.push_back(1);
+        const uint64_t legal = (may_go_on ? 1u : 0u) | (may_end ? 2u : 0u);
+        return {binarization::end_of_slice_flag(), BinValues::of_symbols(legal), values};
+    }
+};
+
+/// Where a slice stands: macroblock, element in it (the last is end_of_slice_flag).
+struct Place {
+    size_t mb = 0;
+    size_t element = 0;
+
+    Element at(const Toy& toy) const {
+        return element < toy.elements.size() ? toy.elements[element] : toy.end_of_slice(mb);
+    }
+    /// False behind the end of the slice.
+    bool go_on(const Toy& toy, int32_t value) {
+        if (element == toy.elements.size()) {
+            ++mb;
+            element = 0;
+            return value == 0;
+        }
+        element = element == 0 && value == 0 ? toy.elements.size() : element + 1;
+        return true;
+    }
+};
+
+/// The first bytes, up to n_bytes, of everything that the encoder writes of a toy.
+class Encodings {
+public:
+    static constexpr size_t kMaxBytes = 3;
+
+    Encodings(const Toy& toy, size_t n_bytes) : toy_(toy), n_bytes_(n_bytes) {
+        CHECK(n_bytes <= kMaxBytes);
+        encode({}, {});
+    }
+
+    bool has_prefix(const Bytes& bytes) const { return prefixes_.contains(number_of(bytes)); }
+
+private:
+    struct Bin {
+        uint16_t ctx_idx;
+        bool bin;
+    };
+
+    void encode(Place place, const std::vector<Bin>& bins) {
+        const Element element = place.at(toy_);
+        for (const int32_t value : element.values) {
+            std::vector<Bin> longer = bins;
+            for (BinString string = element.string; !string.is_whole();) {
+                const bool bin = string.can_be(true, BinValues::only(value));
+                longer.push_back({string.ctx_idx(), bin});
+                string.take(bin);
+            }
+            Place next = place;
+            if (next.go_on(toy_, value)) {
+                encode(next, longer);
+            } else {
+                put(longer);
+            }
+        }
+    }
+
+    void put(const std::vector<Bin>& bins) {
+        std::vector<bool> bits;
+        CabacEncoder encoder(bits);
+        ContextStates states = toy_.states;
+        for (const Bin& b : bins) {
+            if (b.ctx_idx == kBypass) {
+                encoder.encode_bypass(b.bin);
+            } else if (b.ctx_idx == kTerminate) {
+                encoder.encode_terminate(b.bin);
+            } else {
+                encoder.encode_decision(states[b.ctx_idx], b.bin);
+            }
+        }
+        bits.resize((bits.size() + 7) / 8 * 8);
+        Bytes bytes;
+        for (size_t i = 0; i < bits.size() && bytes.size() < n_bytes_; i += 8) {
+            unsigned byte = 0;
+            for (size_t k = i; k < i + 8; ++k) byte = byte << 1 | (bits[k] ? 1u : 0u);
+            bytes.push_back(static_cast<uint8_t>(byte));
+            prefixes_.insert(number_of(bytes));
+        }
+    }
+
+    /// Up to kMaxBytes bytes behind a 1, as a number.
+    static uint32_t number_of(const Bytes& bytes) {
+        uint32_t number = 1;
+        for (const uint8_t byte : bytes) number = number << 8 | byte;
+        return number;
+    }
+
+    const Toy& toy_;
+    size_t n_bytes_;
+    std::set<uint32_t> prefixes_;
+};
+
+/// Whether the bits of some bytes can go on to a legal slice, by intervals alone.
+class IntervalWalk {
+public:
+    explicit IntervalWalk(const Toy& toy) : toy_(toy) {}
+
+    bool is_viable(const Bytes& bytes) {
+        bits_.clear();
+        for (const uint8_t byte : bytes) {
+            for (int i = 7; i >= 0; --i) bits_.push_back((byte >> i) & 1);
+        }
+        return walk({}, Place().at(toy_).string, 0, {}, toy_.states);
+    }
+
+private:
+    /// From in front of a bin, with some bits given to the interval.
+    bool walk(
+        Place place, const BinString& string, size_t n_bits, CabacInterval interval,
+        const ContextStates& states
+    ) {
+        for (; n_bits < bits_.size() && interval.n_open() > 0; ++n_bits)
+            interval.take_bit(bits_[n_bits]);
+        if (interval.is_empty()) return false;
+        const Element element = place.at(toy_);
+        const uint16_t ctx_idx = string.ctx_idx();
+        for (const bool bin : {false, true}) {
+            if (!string.can_be(bin, element.legal) || !interval.can_be(bin, ctx_idx, states))
+                continue;
+            CabacInterval next_interval = interval;
+            ContextStates next_states = states;
+            next_interval.take_bin(bin, ctx_idx, next_states);
+            BinString next_string = string;
+            next_string.take(bin);
+            Place next_place = place;
+            if (next_string.is_whole()) {
+                if (!next_place.go_on(toy_, next_string.value())) {
+                    if (can_end(next_interval, n_bits)) return true;
+                    continue;
+                }
+                next_string = next_place.at(toy_).string;
+            }
+            if (walk(next_place, next_string, n_bits, next_interval, next_states)) return true;
+        }
+        return false;
+    }
+
+    /// The bits that are left are those that end the code, then zeros to the end of its byte.
+    bool can_end(const CabacInterval& interval, size_t n_bits) const {
+        const auto ending = interval.ending();
+        if (!ending) return false;
+        const auto n_code_bits = static_cast<size_t>(static_cast<int>(n_bits) + ending->n_bits);
+        if (bits_.size() > (n_code_bits + 7) / 8 * 8) return false;
+        for (size_t i = n_bits; i < bits_.size(); ++i) {
+            const bool bit = i < n_code_bits && (ending->bits >> (n_code_bits - 1 - i)) & 1;
+            if (bits_[i] != bit) return false;
+        }
+        return true;
+    }
+
+    const Toy& toy_;
+    std::vector<bool> bits_;
+};
+
+Element symbols(const BinString& string, const std::vector<int32_t>& values) {
+    uint64_t legal = 0;
+    for (const int32_t value : values) legal |= uint64_t{1} << value;
+    return {string, BinValues::of_symbols(legal), values};
+}
+
+Element numbers(const BinString& string, int32_t first, int32_t last) {
+    std::vector<int32_t> values;
+    for (int32_t value = first; value <= last; ++value) values.push_back(value);
+    return {string, BinValues::of_range(first, last), values};
+}
+
+/// Elements whose legal values leave out much, so that bits run into ends of all kinds.
+Toy random_toy(testing::Random& random) {
+    using namespace binarization;
+    const auto some_of = [&](int n) {
+        std::set<int32_t> values;
+        for (size_t i = 1 + testing::below(random, 4); i > 0; --i)
+            values.insert(static_cast<int32_t>(testing::below(random, static_cast<size_t>(n))));
+        return std::vector<int32_t>(values.begin(), values.end());
+    };
+    Toy toy;
+    toy.elements.push_back(symbols(mb_skip_flag(MbSliceType::kP, nullptr, nullptr), some_of(2)));
+    for (size_t n = 1 + testing::below(random, 2); n > 0; --n) {
+        const auto first = static_cast<int32_t>(testing::below(random, 30)) - 15;
+        const auto last = first + static_cast<int32_t>(testing::below(random, 4));
+        switch (testing::below(random, 6)) {
+            case 0:
+                toy.elements.push_back(
+                    symbols(mb_type(MbSliceType::kI, nullptr, nullptr), some_of(25))
+                );
+                break;
+            case 1:
+                toy.elements.push_back(symbols(coded_block_pattern(nullptr, nullptr), some_of(48)));
+                break;
+            case 2:
+                toy.elements.push_back(numbers(mvd(1, {}, {}), first, last));
+                break;
+            case 3:
+                toy.elements.push_back(symbols(coeff_sign_flag(), some_of(2)));
+                break;
+            case 4:
+                toy.elements.push_back(symbols(mb_qp_delta(false), some_of(20)));
+                break;
+            default:
+                toy.elements.push_back(
+                    numbers(coeff_abs_level_minus1(BlockCat::kLuma4x4, 0, 0), 15 + first, 15 + last)
+                );
+        }
+    }
+    toy.n_macroblocks = 1 + testing::below(random, 2);
+    toy.least_macroblocks = 1 + testing::below(random, toy.n_macroblocks);
+    toy.states = ContextStates(
+        static_cast<ContextColumn>(1 + testing::below(random, 3)),
+        static_cast<int>(testing::below(random, 52))
+    );
+    return toy;
+}
+
+TEST(intervals_leave_just_the_bytes_that_the_encoder_writes) {
+    testing::Random random(5);
+    size_t n_alive = 0;
+    for (int round = 0; round < 400; ++round) {
+        const Toy toy = random_toy(random);
+        constexpr size_t kBytes = Encodings::kMaxBytes;
+        const Encodings encodings(toy, kBytes);
+        IntervalWalk walk(toy);
+        // Every string that goes on from one that is alive; what goes on from others is not.
+        std::vector<Bytes> alive{{}};
+        for (size_t n = 1; n <= kBytes; ++n) {
+            std::vector<Bytes> longer;
+            for (const Bytes& bytes : alive) {
+                for (unsigned byte = 0; byte < 256; ++byte) {
+                    Bytes next = bytes;
+                    next.push_back(static_cast<uint8_t>(byte));
+                    const bool is_written = encodings.has_prefix(next);
+                    CHECK(walk.is_viable(next) == is_written);
+                    if (is_written) longer.push_back(next);
+                }
+            }
+            alive = longer;
+            n_alive += alive.size();
+            if (alive.size() > 300) break;
+        }
+    }
+    CHECK(n_alive > 5000);
+}
+
+TEST(an_interval_of_known_bits_is_what_the_engine_decodes) {
+    testing::Random random(6);
+    for (int round = 0; round < 200; ++round) {
+        Bytes bytes(40);
+        for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(testing::below(random, 256));
+        bytes[0] &= 0x7F;  // no codIOffset of 510 or 511
+        CabacDecoder decoder(bytes.data(), bytes.size(), 0);
+        ContextStates states(ContextColumn::kI, round % 52);
+        ContextStates decoded = states;
+        CabacInterval interval;
+        size_t n_bits = 0;
+        const auto give_bits = [&](size_t n) {
+            for (; n > 0; --n, ++n_bits)
+                interval.take_bit((bytes[n_bits / 8] >> (7 - n_bits % 8)) & 1);
+        };
+        while (decoder.position() < 8 * bytes.size() - 16) {
+            const size_t kind = testing::below(random, 10);
+            const auto context = static_cast<uint16_t>(testing::below(random, 11));
+            const uint16_t ctx_idx = kind == 0 ? kTerminate : kind < 3 ? kBypass : context;
+            const bool bin = ctx_idx == kBypass      ? decoder.decode_bypass()
+                             : ctx_idx == kTerminate ? decoder.decode_terminate()
+                                                     : decoder.decode_decision(decoded[ctx_idx]);
+            // As many bits as it takes until the other bin cannot be.
+            while (interval.can_be(!bin, ctx_idx, states)) {
+                CHECK(interval.n_open() > 0);
+                give_bits(1);
+            }
+            CHECK(interval.can_be(bin, ctx_idx, states));
+            if (ctx_idx == kTerminate && bin) break;
+            interval.take_bin(bin, ctx_idx, states);
+            CHECK(states == decoded);
+            CHECK(n_bits + static_cast<size_t>(interval.n_open()) == decoder.position() + 1);
+        }
+    }
+}
+
+}  // namespace
