@@ -40,7 +40,9 @@ PinnedChunks pin_like(
     bool was_in_scan = false;
     for (size_t i = 0; i < n_bytes && !cursor.is_complete(); ++i) {
         const bool stuffing = cursor.is_stuffing_due();
-        const bool fill = cursor.element() == Element::kMarker && data[i] == marker::kPrefix;
+        const bool had_prefix =
+            cursor.element() == Element::kMarker || (cursor.element() == Element::kSoi && i > 0);
+        const bool fill = had_prefix && data[i] == marker::kPrefix;
         if (result.status = cursor.push(data[i]); !result.status) return result;
         if (!was_in_scan && !stuffing && !fill) result.chunks.back().push_back(data[i]);
         if (was_in_scan && !cursor.in_scan()) result.chunks.emplace_back();

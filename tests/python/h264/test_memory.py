@@ -147,6 +147,13 @@ def test_pictures_cost_no_more_behind_many_others() -> None:
     assert seconds[1] < 40 * seconds[0]  # 8 times as many; a copy of all for each takes 64
 
 
+def test_a_unit_that_cannot_be_read_whole_is_looked_at_once() -> None:
+    """With a look at the rest from each of its messages this takes half an hour."""
+    messages = bytes.fromhex("050180") * (LIMIT_BYTES >> 4)
+    stream = spelled(["SPS"]) + b"\0\0\1\6" + messages
+    assert _core.check_h264(stream)[0].code == "truncated"
+
+
 @pytest.mark.parametrize("n", [5, 127, 128, 129, 400])
 def test_every_order_count_is_remembered(n: int) -> None:
     counts = _permuted(n)
