@@ -50,6 +50,8 @@ private:
 template <class Symbols, int kBits>
 class BegunCodes {
 public:
+    static constexpr int kMaxBits = kBits;
+
     constexpr BegunCodes() = default;
     constexpr explicit BegunCodes(const PrefixCode& code) { add(code, 0, 0, 0); }
 
@@ -84,5 +86,24 @@ inline constexpr auto kCoeffTokens8 = lookups_of<CodeLookup<kShortBits>>(kCoeffT
 inline constexpr auto kTotalZeros9 = lookups_of<CodeLookup<9>>(kTotalZerosCodes);
 inline constexpr auto kChromaDcTotalZeros3 = lookups_of<CodeLookup<3>>(kChromaDcTotalZerosCodes);
 inline constexpr auto kRunBefore3 = lookups_of<CodeLookup<3>>(kRunBeforeCodes);
+inline constexpr auto kBegunCoeffTokens =
+    lookups_of<BegunCodes<uint64_t, kShortBits>>(kCoeffTokenCodes);
+inline constexpr auto kBegunTotalZeros =
+    lookups_of<BegunCodes<uint16_t, kShortBits>>(kTotalZerosCodes);
+inline constexpr auto kBegunChromaDcTotalZeros =
+    lookups_of<BegunCodes<uint16_t, 3>>(kChromaDcTotalZerosCodes);
+inline constexpr auto kBegunRunBefore = lookups_of<BegunCodes<uint16_t, 3>>(kRunBeforeCodes);
+
+constexpr std::array<uint64_t, 17> rows_by_max_coeff() {
+    std::array<uint64_t, 17> rows{};
+    for (size_t most = 0; most < rows.size(); ++most) {
+        for (size_t row = 0; row < kCoeffTokens; ++row) {
+            if (kTable9_5[row].total_coeff <= most) rows[most] |= uint64_t{1} << row;
+        }
+    }
+    return rows;
+}
+/// The rows of Table 9-5 that a block of so many coefficients may have.
+inline constexpr auto kRowsByMaxCoeff = rows_by_max_coeff();
 
 }  // namespace pycodec_lm::h264

@@ -115,6 +115,13 @@ private:
     };
     bool any_in_signed(int64_t first, int64_t last) const;
     SignedRange legal_signed() const;
+    /// Vectors are from -limit to limit - 1, A.3.1 l).
+    static SignedRange legal_mvds(int32_t limit, int32_t predicted) {
+        return {-limit - predicted, limit - 1 - predicted};
+    }
+    SignedRange legal_mb_qp_deltas() const {
+        return grammar_->qp ? SignedRange{0, 0} : SignedRange{-26, 25};
+    }
     ValueSet legal() const;
     void take(int64_t value);
     void expect(Element element) { position_.at = element; }
@@ -293,16 +300,26 @@ private:
     void end_block();
     int n_coeffs_around(int block) const;
     uint8_t coeff_table_of(int block) const;
-    static uint64_t legal_coeff_tokens(int max_coeff);
     uint64_t legal_rows() const;
     static int least_bits_after_row(const Macroblock& mb, Element at, int row);
     int least_bits_behind_block() const;
     uint32_t max_level_prefix() const;
-    bool is_bit_limit_far() const;
+    /// No field in the next `n_bits` bits has to look at how many a macroblock may have.
+    bool is_bit_limit_far(uint32_t n_bits = 0) const {
+        return position_.mb.n_bits + n_bits + kFarBits <= kMaxMacroblockBits;
+    }
     bool fits(int n_bits) const;
     ValueSet legal_residual_field() const;
     void take_residual_field(int64_t value);
     void note_total_coeff(uint8_t total);
+    /// The rest of a residual block, of so many bits and coefficients.
+    void take_block(int n_bits, int total) {
+        position_.partial = 0;
+        position_.n_partial = 0;
+        count_bits(n_bits);
+        note_total_coeff(static_cast<uint8_t>(total));
+        end_block();
+    }
     void next_level();
     void take_level(uint32_t suffix);
     void next_run();

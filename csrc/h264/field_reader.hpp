@@ -12,10 +12,6 @@
 #include "h264/exp_golomb.hpp"
 
 namespace pycodec_lm::h264 {
-inline constexpr auto kBegunCoeffTokens =
-    lookups_of<BegunCodes<uint64_t, kShortBits>>(kCoeffTokenCodes);
-inline constexpr auto kBegunTotalZeros =
-    lookups_of<BegunCodes<uint16_t, kShortBits>>(kTotalZerosCodes);
 
 inline constexpr int kMaxSlowBits = 16;  // given to take_bits() at once
 inline constexpr uint64_t kMbTypes = 31;
@@ -109,11 +105,19 @@ private:
                     [this](uint32_t value) { c_.take_coded_block_pattern(value); }
                 );
             case Element::kMvdL0X:
-                return signed_number([this](int64_t value) { c_.take_mvd_x(value); });
+                return signed_number(
+                    legal_mvds(p_.limits.mv_x, p_.mb.predicted.x),
+                    [this](int64_t mvd) { c_.take_mvd_x(mvd); }
+                );
             case Element::kMvdL0Y:
-                return signed_number([this](int64_t value) { c_.take_mvd_y(value); });
+                return signed_number(
+                    legal_mvds(p_.limits.mv_y, p_.mb.predicted.y),
+                    [this](int64_t mvd) { c_.take_mvd_y(mvd); }
+                );
             case Element::kMbQpDelta:
-                return signed_number([this](int64_t) { c_.begin_residual(); });
+                return signed_number(c_.legal_mb_qp_deltas(), [this](int64_t) {
+                    c_.begin_residual();
+                });
             case Element::kPrevIntra4x4PredModeFlag:
                 return intra_modes();
             case Element::kRemIntra4x4PredMode: {
@@ -134,7 +138,7 @@ private:
             case Element::kCoeffToken:
                 return symbol(
                     kCoeffTokens8[mb.coeff_table], kBegunCoeffTokens[mb.coeff_table],
-                    legal_coeff_tokens(mb.max_coeff)
+                    kRowsByMaxCoeff[mb.max_coeff]
                 );
             case Element::kTrailingOnesSignFlag: {
                 // All of them at once: what they are changes nothing.
@@ -156,12 +160,17 @@ private:
             case Element::kTotalZeros: {
                 const auto index = static_cast<size_t>(mb.total - 1);
                 const uint64_t legal = (uint64_t{2} << (mb.max_coeff - mb.total)) - 1;
-                if (mb.max_coeff == 4) return short_symbol(kChromaDcTotalZeros3[index], legal);
+                if (mb.max_coeff == 4)
+                    return symbol(
+                        kChromaDcTotalZeros3[index], kBegunChromaDcTotalZeros[index], legal
+                    );
                 return symbol(kTotalZeros9[index], kBegunTotalZeros[index], legal);
             }
             default: {  // kRunBefore
                 const size_t index = std::min<size_t>(mb.zeros_left, 7) - 1;
-                return short_symbol(kRunBefore3[index], (uint64_t{2} << mb.zeros_left) - 1);
+                return symbol(
+                    kRunBefore3[index], kBegunRunBefore[index], (uint64_t{2} << mb.zeros_left) - 1
+                );
             }
         }
     }
@@ -173,6 +182,7 @@ private:
 
     /// More bits must come.
     int begun() {
+        if (n_unseen_ > 0) return n_new_;
         p_.partial = bits_ >> (64 - n_);
         p_.n_partial = static_cast<uint8_t>(n_);
         c_.count_bits(n_new_);
@@ -208,12 +218,11 @@ private:
     }
 
     template <class Take>
-    int signed_number(const Take& take) {
+    int signed_number(SignedRange legal, const Take& take) {
         const Golomb code(bits_, n_);
         if (code.first > UINT32_MAX) return 0;
         if (code.length > n_) return c_.any_legal_signed(code.first, code.last) ? begun() : 0;
         const int64_t value = signed_value(code.first);
-        const SignedRange legal = c_.legal_signed();
         if (value < legal.first || value > legal.last) return 0;
         return whole(code.length, [&] { take(value); });
     }
@@ -259,17 +268,10 @@ private:
     template <class Whole, class Begun>
     int symbol(const Whole& codes, const Begun& begun_codes, uint64_t legal) {
         const CodeEntry& entry = codes[bits_];
-        if (entry.length != 0 && entry.length <= n_) return symbol_of(entry, legal);
-        if (n_ > kShortBits) return slow();
+        if (entry.length != 0 && entry.length <= n_)
+            return ((legal >> entry.symbol) & 1) == 0 ? 0 : whole_with(entry.length, entry.symbol);
+        if (n_ > Begun::kMaxBits) return slow();
         return (begun_codes(bits_ >> (64 - n_), n_) & legal) == 0 ? 0 : begun();
-    }
-    template <class Whole>
-    int short_symbol(const Whole& codes, uint64_t legal) {
-        const CodeEntry& entry = codes[bits_];
-        return entry.length != 0 && entry.length <= n_ ? symbol_of(entry, legal) : slow();
-    }
-    int symbol_of(const CodeEntry& entry, uint64_t legal) {
-        return ((legal >> entry.symbol) & 1) == 0 ? 0 : whole_with(entry.length, entry.symbol);
     }
 
     AvcCursor& c_;

@@ -13,7 +13,7 @@ namespace pycodec_lm::h264 {
 bool AvcGrammar::allows_level(const LevelLimits& limits) const {
     if (level_idc && *level_idc != limits.level_idc) return false;
     if (portable && limits.level_idc > kMaxPortableLevel) return false;
-    return std::max(least_width_mbs(), least_height_mbs()) <= max_side_mbs(limits) &&
+    return may_have_side(limits, std::max(least_width_mbs(), least_height_mbs())) &&
            least_frame_mbs() <= limits.max_fs;
 }
 

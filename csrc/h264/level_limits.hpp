@@ -35,10 +35,14 @@ constexpr const LevelLimits* limits_of(uint8_t level_idc) {
     return nullptr;
 }
 
-/// The most macroblocks a picture is wide or high: Sqrt(MaxFS * 8), A.3.1 f) and g).
+/// A picture may be so many macroblocks wide, or high: Sqrt(MaxFS * 8), A.3.1 f) and g).
+constexpr bool may_have_side(const LevelLimits& limits, uint64_t n_mbs) {
+    return n_mbs * n_mbs <= uint64_t{limits.max_fs} * 8;
+}
+/// The most macroblocks that it may be wide or high.
 constexpr uint32_t max_side_mbs(const LevelLimits& limits) {
     uint32_t side = 1;
-    while ((side + 1) * (side + 1) <= limits.max_fs * 8) ++side;
+    while (may_have_side(limits, side + 1)) ++side;
     return side;
 }
 

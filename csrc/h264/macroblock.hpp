@@ -17,6 +17,8 @@ struct MotionVector {
 inline constexpr int8_t kNoRefIdx = -1;  // intra
 inline constexpr uint8_t kIntraDc = 2;   // Intra_4x4_DC
 inline constexpr uint32_t kMaxMacroblockBits = 3200;
+// More than any symbol and the cheapest way on from it to the end of the macroblock can take.
+inline constexpr uint32_t kFarBits = 480;
 inline constexpr uint32_t kCodedBlockPatterns = 48;  // Table 9-4
 
 /// The row or column of 4x4 blocks at a side of a macroblock.

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-#include "h264/cavlc_lookup.hpp"
+#include "h264/block_reader.hpp"
 #include "h264/field_reader.hpp"
 
 namespace pycodec_lm::h264 {
@@ -13,9 +13,8 @@ namespace {
 constexpr size_t kPadding = 16;
 constexpr int kHeaderBits = 16;  // given to a field of the header at once
 constexpr int kDataBits = 56;
-constexpr int kUnknown = -1;
-// No block has more bits, with the cheapest way on from it: see read_block().
-constexpr uint32_t kMaxBlockBits = 1200;
+// No block that is read at once has more: 16 + 16 * (15 + 12) + 9 + 15 * 3.
+constexpr uint32_t kMaxBlockBits = 512;
 
 /// The first element of a slice, a parameter set or SEI.
 bool is_known(Element element) {
@@ -84,13 +83,29 @@ bool NalUnitReader::unescape(const uint8_t* data, size_t n_bytes) {
     return true;
 }
 
-/// 57 bits and more from here, at the top.
-inline uint64_t NalUnitReader::bits_here() const {
+/// 57 bits and more from a bit on, at the top.
+inline uint64_t NalUnitReader::bits_at(uint64_t at) const {
     uint64_t word;
-    std::memcpy(&word, rbsp_.data() + (at_ >> 3), sizeof word);
+    std::memcpy(&word, rbsp_.data() + (at >> 3), sizeof word);
     if constexpr (std::endian::native == std::endian::little) word = __builtin_bswap64(word);
-    return word << (at_ & 7);
+    return word << (at & 7);
 }
+
+/// What BlockReader reads: bits from here on, and zeros behind the end.
+class NalUnitReader::Bits {
+public:
+    explicit Bits(const NalUnitReader& reader) : reader_(reader), at_(reader.at_) {}
+
+    uint64_t at() const { return at_; }
+    uint64_t here() const { return reader_.bits_at(at_); }
+    int n_left() const { return INT32_MAX; }
+    bool has(int) const { return true; }
+    void skip(int n) { at_ += static_cast<uint64_t>(n); }
+
+private:
+    const NalUnitReader& reader_;
+    uint64_t at_;
+};
 
 /// The RBSP, but for its trailing bits; false where not all is legal.
 bool NalUnitReader::take_fields(AvcCursor& cursor) {
@@ -103,7 +118,7 @@ bool NalUnitReader::take_fields(AvcCursor& cursor) {
             at_ += n_bits;
             p.n_payload = 1;
         }
-        const auto bits = static_cast<unsigned>(bits_here() >> (64 - kHeaderBits));
+        const auto bits = static_cast<unsigned>(bits_at(at_) >> (64 - kHeaderBits));
         const int n = cursor.take_bits(bits, kHeaderBits);
         at_ += static_cast<uint64_t>(n);
         if (n == 0) return false;
@@ -113,7 +128,7 @@ bool NalUnitReader::take_fields(AvcCursor& cursor) {
         if (p.at < Element::kMbSkipRun || at_ >= end_) break;
         p.may_end = false;
         const int n_bits = static_cast<int>(std::min<uint64_t>(kDataBits, end_ - at_));
-        const int n = AvcCursor::FieldReader(cursor, bits_here(), n_bits).take();
+        const int n = AvcCursor::FieldReader(cursor, bits_at(at_), n_bits).take();
         if (n == 0) return false;
         at_ += static_cast<uint64_t>(n);
     }
@@ -127,64 +142,15 @@ bool NalUnitReader::take_blocks(AvcCursor& cursor) {
     Macroblock& mb = p.mb;
     const uint32_t macroblock = p.next_mb;
     while (p.next_mb == macroblock && p.at == Element::kCoeffToken) {
-        if (mb.n_bits + kMaxBlockBits > kMaxMacroblockBits) return true;
-        const uint64_t start = at_;
-        const int total = read_block(mb.coeff_table, mb.max_coeff);
-        if (total == kUnknown) {
-            at_ = start;
-            return true;
-        }
-        if (at_ > end_) return false;
-        cursor.count_bits(static_cast<int>(at_ - start));
-        cursor.note_total_coeff(static_cast<uint8_t>(total));
-        cursor.end_block();
+        if (!cursor.is_bit_limit_far(kMaxBlockBits)) return true;
+        Bits bits(*this);
+        BlockReader block(bits, mb);
+        if (block.read(Element::kCoeffToken) != BlockEnd::kWhole) return true;
+        if (bits.at() > end_) return false;
+        cursor.take_block(static_cast<int>(bits.at() - at_), block.total());
+        at_ = bits.at();
     }
     return true;
-}
-
-/// residual_block_cavlc(), 7.3.5.3.2: its total_coeff, or kUnknown where a field of it is not legal
-/// or rare. At most 16 + 16 * (15 + 12) + 9 + 15 * 3 bits.
-int NalUnitReader::read_block(int coeff_table, int max_coeff) {
-    uint64_t word = bits_here();
-    const CodeEntry& token = kCoeffTokens8[static_cast<size_t>(coeff_table)][word];
-    if (token.length == 0) return kUnknown;
-    const CoeffTokenRow& row = kTable9_5[token.symbol];
-    const int total = row.total_coeff;
-    at_ += token.length;
-    if (total == 0) return 0;
-    if (total > max_coeff) return kUnknown;
-    at_ += row.trailing_ones;  // their signs
-    int suffix_length = total > 10 && row.trailing_ones < 3 ? 1 : 0;
-    for (int i = row.trailing_ones; i < total; ++i) {
-        word = bits_here();
-        const int prefix = std::countl_zero(word);
-        if (prefix >= 15) return kUnknown;
-        const int n_suffix = prefix == 14 && suffix_length == 0 ? 4 : suffix_length;
-        const auto suffix =
-            n_suffix == 0 ? 0 : static_cast<int>(word << (prefix + 1) >> (64 - n_suffix));
-        at_ += static_cast<uint64_t>(prefix + 1 + n_suffix);
-        int code = (prefix << suffix_length) + suffix;
-        if (i == row.trailing_ones && row.trailing_ones < 3) code += 2;
-        const int magnitude = (code + 2) / 2;
-        if (suffix_length == 0) suffix_length = 1;
-        if (magnitude > 3 << (suffix_length - 1) && suffix_length < 6) ++suffix_length;
-    }
-    if (total == max_coeff) return total;
-    word = bits_here();
-    const auto index = static_cast<size_t>(total - 1);
-    const CodeEntry& zeros =
-        max_coeff == 4 ? kChromaDcTotalZeros3[index][word] : kTotalZeros9[index][word];
-    if (zeros.length == 0 || zeros.symbol > max_coeff - total) return kUnknown;
-    at_ += zeros.length;
-    int zeros_left = zeros.symbol;
-    for (int n_runs = total - 1; n_runs > 0 && zeros_left > 0; --n_runs) {
-        const CodeEntry& run =
-            kRunBefore3[std::min<size_t>(static_cast<size_t>(zeros_left), 7) - 1][bits_here()];
-        if (run.length == 0 || run.symbol > zeros_left) return kUnknown;
-        at_ += run.length;
-        zeros_left -= run.symbol;
-    }
-    return total;
 }
 
 }  // namespace pycodec_lm::h264

@@ -24,8 +24,8 @@ private:
     bool unescape(const uint8_t* data, size_t n_bytes);
     bool take_fields(AvcCursor& cursor);
     bool take_blocks(AvcCursor& cursor);
-    int read_block(int coeff_table, int max_coeff);
-    uint64_t bits_here() const;
+    class Bits;
+    uint64_t bits_at(uint64_t at) const;
 
     std::vector<uint8_t> rbsp_;  // and zeros behind it, so that reads past its end are safe
     uint64_t at_ = 0;            // bit

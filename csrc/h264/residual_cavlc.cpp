@@ -4,27 +4,14 @@
 #include <bit>
 #include <cstdlib>
 
+#include "h264/cavlc_lookup.hpp"
 #include "h264/cursor.hpp"
-#include "h264/residual_tables.hpp"
 
 namespace pycodec_lm::h264 {
 namespace {
 
-// More than any symbol and the cheapest way on from it to the end of the macroblock can take.
-constexpr uint32_t kFarBits = 480;
 constexpr uint32_t kMaxLevelPrefix = 15;      // A.2.1 to A.2.3
 constexpr uint32_t kMaxLevelPrefixHigh = 19;  // 9.2.2.1, with 8-bit samples
-
-constexpr std::array<uint64_t, 17> rows_by_max_coeff() {
-    std::array<uint64_t, 17> rows{};
-    for (size_t most = 0; most < rows.size(); ++most) {
-        for (size_t row = 0; row < kCoeffTokens; ++row) {
-            if (kTable9_5[row].total_coeff <= most) rows[most] |= uint64_t{1} << row;
-        }
-    }
-    return rows;
-}
-constexpr auto kRowsByMaxCoeff = rows_by_max_coeff();
 
 /// Bits of the cheapest run_before codes, by zerosLeft and the runs that are left.
 constexpr std::array<std::array<uint8_t, 16>, 16> least_run_bits() {
@@ -151,10 +138,6 @@ uint32_t AvcCursor::max_level_prefix() const {
     return sps().is_before_high() || grammar_->portable ? kMaxLevelPrefix : kMaxLevelPrefixHigh;
 }
 
-bool AvcCursor::is_bit_limit_far() const {
-    return position_.mb.n_bits + kFarBits <= kMaxMacroblockBits;
-}
-
 /// So many more bits of this block, and the cheapest blocks behind it, still fit in the macroblock.
 bool AvcCursor::fits(int n_bits) const {
     const int n_all = position_.mb.n_bits + n_bits + least_bits_behind_block();
@@ -172,11 +155,6 @@ int AvcCursor::least_bits_behind_block() const {
     return n_bits;
 }
 
-/// The rows of Table 9-5 for a block of so many coefficients.
-uint64_t AvcCursor::legal_coeff_tokens(int max_coeff) {
-    return kRowsByMaxCoeff[static_cast<size_t>(max_coeff)];
-}
-
 /// The symbols of the code in force that are legal.
 uint64_t AvcCursor::legal_rows() const {
     const Position& p = position_;
@@ -184,7 +162,7 @@ uint64_t AvcCursor::legal_rows() const {
     uint64_t rows;
     switch (p.at) {
         case Element::kCoeffToken:
-            rows = legal_coeff_tokens(mb.max_coeff);
+            rows = kRowsByMaxCoeff[mb.max_coeff];
             break;
         case Element::kTotalZeros:
             rows = legal_total_zeros(mb.max_coeff, mb.total);

@@ -12,6 +12,7 @@
 
 #include "grammar/mask.hpp"
 #include "h264/avc_tokens.hpp"
+#include "h264/block_reader.hpp"
 #include "h264/field_reader.hpp"
 
 namespace pycodec_lm::h264 {
@@ -22,6 +23,7 @@ template <bool kSees, class Visit>
 class WordWalk {
 public:
     using Words = std::span<const AvcTokens::Word>;
+    static constexpr int kWordBits = 64;
 
     WordWalk(const AvcCursor& start, const Visit& visit)
         : at_(start),
@@ -50,27 +52,23 @@ public:
         if (words.size() == 1) return n_ends > 0 ? void() : walk_one(words.front(), depth);
         Saved before;
         before.save(p_);
-        for (bool is_changed = false; !words.empty(); is_changed = true) {
+        for (bool is_changed = false; !words.empty();) {
             const AvcTokens::Word& word = words.front();
             if (&word == ends && n_ends > 0) {
                 words = words.subspan(n_ends);
                 continue;
             }
             if (is_changed) before.restore(p_);
-            const int n_left = word.n_bits - depth;
-            if (n_left == 0) {
-                see(word);
+            const Taken taken = take(word, depth);
+            is_changed = taken.is_changed;
+            if (!taken.goes_on) {
+                if (taken.n_bits == word.n_bits - depth) see(word);
                 words = words.subspan(1);
                 continue;
             }
-            const int n = take(word, depth, n_left);
-            if (n == 0 || (n == n_left && word.is_last)) {
-                if (n > 0) see(word);
-                words = words.subspan(1);
-                continue;
-            }
-            const size_t n_alike = n_words_alike(words, depth + n);
-            walk(words.first(n_alike), depth + n);
+            const int n = depth + taken.n_bits;
+            const size_t n_alike = n_words_alike(words, n);
+            walk(words.first(n_alike), n);
             words = words.subspan(n_alike);
         }
     }
@@ -93,11 +91,9 @@ private:
     /// walk() of a single word.
     void walk_one(const AvcTokens::Word& word, int depth) {
         while (true) {
-            const int n_left = word.n_bits - depth;
-            if (n_left == 0) return see(word);
-            const int n = take(word, depth, n_left);
-            if (n == 0) return;
-            depth += n;
+            const Taken taken = take(word, depth);
+            depth += taken.n_bits;
+            if (!taken.goes_on) return depth == word.n_bits ? see(word) : void();
             if (p_.may_end || p_.at < Element::kMbSkipRun) return walk({&word, 1}, depth);
         }
     }
@@ -117,14 +113,47 @@ private:
         return high;
     }
 
-    int take(const AvcTokens::Word& word, int depth, int n_left) {
+    struct Taken {
+        int n_bits;       // of the word, 0 where they are refused
+        bool goes_on;     // other words may; else the word is told of whole
+        bool is_changed;  // the cursor is
+    };
+
+    Taken take(const AvcTokens::Word& word, int depth) {
+        const int n_left = word.n_bits - depth;
+        if (n_left == 0) return {0, false, false};
         p_.may_end = false;
         if (p_.n_edges - first_edge_ > n_edges_room_) {
             left_over_.push_back(&word);
-            return 0;
+            return {0, false, false};
+        }
+        if (!kSees && p_.at >= Element::kCoeffToken && p_.n_partial + n_left <= kWordBits &&
+            at_.is_bit_limit_far(kWordBits)) {
+            const int n_read = p_.n_partial;
+            const uint64_t fresh = word.bits << depth;
+            WordBits bits(
+                n_read == 0 ? fresh : p_.partial << (kWordBits - n_read) | fresh >> n_read,
+                n_read + n_left
+            );
+            BlockReader block(bits, p_.mb);
+            switch (block.read(p_.at)) {
+                case BlockEnd::kRefused:
+                    return {0, false, false};
+                case BlockEnd::kBegun:
+                    return {n_left, false, false};
+                case BlockEnd::kWhole: {
+                    const int n = n_left - bits.n_left();
+                    if (n == n_left && word.is_last) return {n, false, false};
+                    at_.take_block(n, block.total());
+                    return {n, true, true};
+                }
+                case BlockEnd::kRare:
+                    break;
+            }
         }
         const bool is_state_seen = kSees || !word.is_last;
-        return AvcCursor::FieldReader(at_, word.bits << depth, n_left, is_state_seen).take();
+        const int n = AvcCursor::FieldReader(at_, word.bits << depth, n_left, is_state_seen).take();
+        return {n, n > 0 && (n < n_left || !word.is_last), true};
     }
 
     /// The words that go on with rbsp_trailing_bits(): 1 and zeros to the end of the byte.
