@@ -67,6 +67,7 @@ bool AvcCursor::may_start_with_three_bytes() const {
 /// A byte of the NAL unit; false and unchanged where the unit cannot go on so.
 bool AvcCursor::accept_payload(uint8_t byte) {
     Position& p = position_;
+    if (is_pinned_unit_over()) return false;
     if (p.after_emulation) {
         if (byte > 3 || !take_payload_byte(byte)) return false;
         position_.after_emulation = false;

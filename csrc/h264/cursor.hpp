@@ -148,6 +148,11 @@ private:
     void become_ended();
     // grammar.cpp: what a narrower grammar than the standard leaves.
     bool is_in_pinned_bytes() const { return position_.offset < grammar_->pinned.size(); }
+    /// The parameter set that the pinned bytes end with might go on, by its own syntax alone.
+    bool is_pinned_unit_over() const {
+        return grammar_->is_pinned() && !is_in_pinned_bytes() && !is_in_slice() &&
+               position_.at != Element::kForbiddenZeroBit;
+    }
     bool has_short_start_codes() const { return grammar_->is_pinned() || grammar_->portable; }
     bool is_stream_full() const;
     bool is_legal_nal_header(uint32_t type, uint32_t nal_ref_idc) const;
@@ -203,12 +208,15 @@ private:
     ValueSet legal_long_term_pic_nums(const ReferencePictures& references) const;
     void end_list();
     void after_lists();
+    void take_weight_field(bool is_set);
+    void after_weights();
     void begin_slice_data();
     void end_picture();
     // reference_marking.cpp
     void begin_marking();
     ValueSet legal_marking_field() const;
     ValueSet legal_marking_operations() const;
+    ValueSet legal_marked_differences(bool must_exist) const;
     void take_marking_field(int64_t value);
     void note_marking(int64_t value);
     // picture_order.cpp
@@ -262,6 +270,9 @@ private:
     void take_mb_type(uint32_t mb_type);
     void take_intra_mb_type(uint32_t mb_type);
     void end_macroblock();
+    void take_transform_size(bool is_8x8);
+    void expect_intra_mode();
+    void expect_intra_mode_rem();
     void take_intra_mode(uint8_t mode);
     void begin_references();
     void next_reference();

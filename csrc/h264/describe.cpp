@@ -13,7 +13,8 @@ int kind_of(Element at) {
     if (at < Element::kFirstMbInSlice) return 2;
     if (at < Element::kMbSkipRun) return 3;
     if (at == Element::kMbSkipRun) return 4;
-    if (at == Element::kMbType || at == Element::kSubMbType) return 5;
+    if (at == Element::kMbType || at == Element::kSubMbType || at == Element::kTransformSize8x8Flag)
+        return 5;
     if (at <= Element::kPcmSampleChroma) return 14;
     if (at <= Element::kIntraChromaPredMode) return 6;
     if (at == Element::kRefIdxL0) return 7;

@@ -21,10 +21,11 @@ constexpr int64_t kNoPatternIntra = 3;  // coded_block_pattern 0, Table 9-4
 constexpr uint32_t kManyMacroblocks = 16;
 
 /// Of a portable P slice that skips all its macroblocks: start code, NAL header, slice header with
-/// first_mb_in_slice, pic_parameter_set_id up to 56 and slice_qp_delta up to 51, and the run.
+/// first_mb_in_slice, pic_parameter_set_id up to 56, a weight table of 16 frames that have none and
+/// slice_qp_delta up to 51, and the run.
 uint64_t most_bytes_of_slice(const Sps& sps) {
     constexpr uint64_t kStartBytes = 5;
-    constexpr uint64_t kOtherBits = 7 + 11 + 1 + 9 + 1 + 1 + 13 + 3 + 1;
+    constexpr uint64_t kOtherBits = 7 + 11 + 1 + 9 + 1 + 1 + 34 + 13 + 3 + 1;
     const auto n_mbs_bits = static_cast<uint64_t>(code_length(sps.frame_mbs()));
     const uint64_t n_bits = kOtherBits + sps.log2_max_frame_num + 2 * n_mbs_bits;
     return kStartBytes + (n_bits / 8 + 1) * 3 / 2 + 1;
@@ -75,6 +76,7 @@ std::optional<int64_t> AvcCursor::wanted_value() const {
         case Element::kMbType:
             return p.slice.type == SliceType::kI ? kFlatIntra : kFlatIntraInP;
         case Element::kPrevIntra4x4PredModeFlag:
+        case Element::kPrevIntra8x8PredModeFlag:
             return 1;
         case Element::kPcmSampleLuma:
         case Element::kPcmSampleChroma:

@@ -119,8 +119,10 @@ private:
                     c_.begin_residual();
                 });
             case Element::kPrevIntra4x4PredModeFlag:
+            case Element::kPrevIntra8x8PredModeFlag:
                 return intra_modes();
-            case Element::kRemIntra4x4PredMode: {
+            case Element::kRemIntra4x4PredMode:
+            case Element::kRemIntra8x8PredMode: {
                 constexpr int kBits = 3;
                 if (n_ < kBits) return slow();
                 const auto rem = static_cast<uint32_t>(bits_ >> (64 - kBits));
@@ -240,6 +242,7 @@ private:
 
     /// As many modes as are here: their fields look at each other only.
     int intra_modes() {
+        const Element flag = p_.at;
         int n = 0;
         do {
             const uint32_t modes = p_.mb.legal_intra_modes();
@@ -251,7 +254,7 @@ private:
             } else if (n_ - n < 4) {
                 if ((modes & ~(1u << predicted)) == 0) return 0;
                 n += 1;
-                c_.expect(Element::kRemIntra4x4PredMode);
+                c_.expect_intra_mode_rem();
                 break;
             } else {
                 const auto rem = static_cast<uint32_t>(bits << 1 >> 61);
@@ -260,7 +263,7 @@ private:
             }
             if (((modes >> mode) & 1) == 0) return 0;
             c_.take_intra_mode(static_cast<uint8_t>(mode));
-        } while (n < n_ && p_.at == Element::kPrevIntra4x4PredModeFlag);
+        } while (n < n_ && p_.at == flag);
         c_.count_bits(n);
         return n;
     }

@@ -54,10 +54,14 @@ AvcCursor::Field AvcCursor::field() const {
         case Element::kPicScalingListPresentFlag:
         case Element::kNumRefIdxActiveOverrideFlag:
         case Element::kRefPicListModificationFlagL0:
+        case Element::kLumaWeightL0Flag:
+        case Element::kChromaWeightL0Flag:
         case Element::kNoOutputOfPriorPicsFlag:
         case Element::kLongTermReferenceFlag:
         case Element::kAdaptiveRefPicMarkingModeFlag:
+        case Element::kTransformSize8x8Flag:
         case Element::kPrevIntra4x4PredModeFlag:
+        case Element::kPrevIntra8x8PredModeFlag:
         case Element::kTrailingOnesSignFlag:
             return {Spelling::kNumber, 1};
         case Element::kNalRefIdc:
@@ -67,6 +71,7 @@ AvcCursor::Field AvcCursor::field() const {
         case Element::kPrimaryPicType:
         case Element::kVideoFormat:
         case Element::kRemIntra4x4PredMode:
+        case Element::kRemIntra8x8PredMode:
             return {Spelling::kNumber, 3};
         case Element::kBitRateScale:
         case Element::kCpbSizeScale:
@@ -114,6 +119,10 @@ AvcCursor::Field AvcCursor::field() const {
         case Element::kDeltaPicOrderCntBottom:
         case Element::kDeltaPicOrderCnt0:
         case Element::kDeltaPicOrderCnt1:
+        case Element::kLumaWeightL0:
+        case Element::kLumaOffsetL0:
+        case Element::kChromaWeightL0:
+        case Element::kChromaOffsetL0:
         case Element::kSliceQpDelta:
         case Element::kSliceAlphaC0OffsetDiv2:
         case Element::kSliceBetaOffsetDiv2:

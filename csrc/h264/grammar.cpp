@@ -52,6 +52,10 @@ bool AvcCursor::is_legal_nal_header(uint32_t type, uint32_t nal_ref_idc) const {
         const uint32_t due = has_pps ? nal::kSlice : has_sps ? nal::kPps : nal::kSps;
         if (type != due && !(has_pps && type == nal::kIdrSlice)) return false;
     }
+    // openh264 has no room for a picture beside that of the last reference picture then.
+    if (grammar.portable && type == nal::kSlice && nal_ref_idc == 0 && context_->sps &&
+        context_->sps->max_num_ref_frames == 0)
+        return false;
     return is_legal_nal_unit_type(type, nal_ref_idc);
 }
 

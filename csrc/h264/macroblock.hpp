@@ -32,7 +32,7 @@ struct MbEdge {
     bool is_intra() const { return ref_idx[0] == kNoRefIdx; }
 };
 
-enum class MbKind : uint8_t { kIntra4x4, kIntra16x16, kPcm, kInter };
+enum class MbKind : uint8_t { kIntraNxN, kIntra16x16, kPcm, kInter };
 
 enum class MbShape : uint8_t { k16x16, k16x8, k8x16, k8x8 };
 
@@ -92,7 +92,8 @@ struct CoeffCounts : Bordered<n> {
 };
 
 /// Intra4x4PredMode of the blocks of a macroblock, and of those around it of which samples may be
-/// used.
+/// used. Intra8x8PredMode stands in all four blocks, and of those around them 8.3.2.1 takes the
+/// same as 8.3.1.1 does for the first of the four.
 struct IntraModes : Bordered<4> {
     // By the samples that modes need, a bit a mode, 8.3.1.2: DC none; Horizontal and Horizontal_Up
     // those to the left; Vertical, Diagonal_Down_Left and Vertical_Left those above;
@@ -132,7 +133,8 @@ struct Macroblock {
     uint8_t cbp_chroma = 0;      // CodedBlockPatternChroma
     std::array<uint8_t, 4> sub_mb_type{};
     std::array<int8_t, 4> ref_idx{};  // by 8x8 block
-    IntraModes intra_mode;            // of Intra_4x4
+    bool has_transform_8x8 = false;   // transform_size_8x8_flag
+    IntraModes intra_mode;            // of Intra_4x4 and Intra_8x8
     CoeffCounts<4> luma_counts;
     std::array<CoeffCounts<2>, 2> chroma_counts;
     std::array<MotionVector, 16> mv{};  // by raster position
@@ -141,7 +143,7 @@ struct Macroblock {
     uint16_t n_bits = 0;                // of macroblock_layer() so far
 
     // What is being read of it.
-    uint8_t part = 0;      // mbPartIdx, or luma4x4BlkIdx of prediction modes
+    uint8_t part = 0;      // mbPartIdx, or luma4x4BlkIdx or luma8x8BlkIdx of prediction modes
     uint8_t sub_part = 0;  // subMbPartIdx
     uint16_t n_pcm = 0;    // samples read
     MotionVector predicted;
@@ -156,9 +158,14 @@ struct Macroblock {
     uint8_t level_prefix = 0;
     uint8_t zeros_left = 0;
 
-    /// Of the block that `part` counts to.
-    uint8_t predicted_intra_mode() const { return intra_mode.predicted(part); }
-    uint32_t legal_intra_modes() const { return intra_mode.legal(part); }
+    /// The first 4x4 block of the one that `part` counts to.
+    int intra_block() const { return has_transform_8x8 ? 4 * part : part; }
+    uint8_t predicted_intra_mode() const { return intra_mode.predicted(intra_block()); }
+    uint32_t legal_intra_modes() const { return intra_mode.legal(intra_block()); }
+    /// No partition is smaller than 8x8.
+    bool has_large_parts() const {
+        return shape != MbShape::k8x8 || sub_mb_type == std::array<uint8_t, 4>{};
+    }
 
     bool has_block(int i) const { return ((coded_blocks >> i) & 1) != 0; }
     /// The blocks of residual() that are coded: 7.3.5.3.

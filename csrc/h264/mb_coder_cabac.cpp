@@ -114,7 +114,7 @@ uint8_t CabacMbCoder::mb_type(uint8_t mb_type) {
     MbContext& mb = current();
     mb.says.is_direct = facts.is_direct;
     mb.says.is_intra = facts.kind != MbKind::kInter;
-    mb.says.is_intra_nxn = facts.kind == MbKind::kIntra4x4;
+    mb.says.is_intra_nxn = facts.kind == MbKind::kIntraNxN;
     mb.is_intra16x16 = facts.kind == MbKind::kIntra16x16;
     if (mb.is_intra16x16) {
         mb.says.cbp_luma = facts.coded_block_pattern & 15;

@@ -11,7 +11,7 @@ constexpr uint8_t kBi = 3;
 MbTypeFacts facts_of_intra_type(uint8_t mb_type) {
     MbTypeFacts facts;
     if (mb_type == 0) {
-        facts.kind = MbKind::kIntra4x4;  // or 8x8
+        facts.kind = MbKind::kIntraNxN;  // or 8x8
     } else if (mb_type == kIPcm) {
         facts.kind = MbKind::kPcm;
     } else {
@@ -98,7 +98,7 @@ public:
             mb_.coded_block_pattern = facts_.coded_block_pattern;
         } else {
             mb_.coded_block_pattern = coder_.coded_block_pattern(
-                mb_.coded_block_pattern, facts_.kind == MbKind::kIntra4x4
+                mb_.coded_block_pattern, facts_.kind == MbKind::kIntraNxN
             );
             if ((mb_.coded_block_pattern & 15) != 0 && may_have_8x8_residual())
                 mb_.transform_size_8x8_flag =
@@ -120,7 +120,7 @@ private:
             for (int list = 0; list < 2; ++list) code_vectors(list);
             return;
         }
-        if (facts_.kind == MbKind::kIntra4x4) {
+        if (facts_.kind == MbKind::kIntraNxN) {
             if (slice_.transform_8x8_mode_flag)
                 mb_.transform_size_8x8_flag =
                     coder_.transform_size_8x8_flag(mb_.transform_size_8x8_flag);

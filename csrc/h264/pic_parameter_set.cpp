@@ -17,8 +17,6 @@ ValueSet AvcCursor::legal_pps_field() const {
             return {0, 2};
         case Element::kEntropyCodingModeFlag:
         case Element::kNumSliceGroupsMinus1:
-        case Element::kWeightedPredFlag:
-        case Element::kTransform8x8ModeFlag:
             return ValueSet::only(0);  // the rest is not supported yet
         default:
             return {0, 1};
@@ -50,6 +48,7 @@ void AvcCursor::take_pps_field(int64_t value) {
         case Element::kNumRefIdxL1DefaultActiveMinus1:
             return expect(Element::kWeightedPredFlag);
         case Element::kWeightedPredFlag:
+            pps.weighted_pred_flag = flag;
             return expect(Element::kWeightedBipredIdc);
         case Element::kWeightedBipredIdc:
             pps.weighted_bipred_idc = small;
@@ -73,6 +72,7 @@ void AvcCursor::take_pps_field(int64_t value) {
             return expect(Element::kTransform8x8ModeFlag);
         case Element::kTransform8x8ModeFlag:
             pps.has_extension = true;
+            pps.transform_8x8_mode_flag = flag;
             return expect(Element::kPicScalingMatrixPresentFlag);
         case Element::kPicScalingMatrixPresentFlag:
             p.i = 0;
@@ -81,7 +81,9 @@ void AvcCursor::take_pps_field(int64_t value) {
             );
         case Element::kPicScalingListPresentFlag:
         case Element::kDeltaScale:
-            return take_scaling_field(value, 6, Element::kSecondChromaQpIndexOffset);
+            return take_scaling_field(
+                value, pps.transform_8x8_mode_flag ? 8 : 6, Element::kSecondChromaQpIndexOffset
+            );
         default:  // kSecondChromaQpIndexOffset
             return begin_trailing_bits();
     }
@@ -90,7 +92,10 @@ void AvcCursor::take_pps_field(int64_t value) {
 void AvcCursor::end_pps() {
     Context& context = context_.edit();
     // Where the end came as the other reading, transform_8x8_mode_flag was not taken for good.
-    context.draft.pps.has_extension = position_.at == Element::kRbspTrailingBits;
+    if (position_.at != Element::kRbspTrailingBits) {
+        context.draft.pps.has_extension = false;
+        context.draft.pps.transform_8x8_mode_flag = false;
+    }
     context.sets.edit().put(context.draft.pps);
     context.draft = {};
 }

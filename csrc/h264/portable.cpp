@@ -69,6 +69,8 @@ ValueSet AvcCursor::usable_part(ValueSet values) const {
     switch (position_.at) {
         case Element::kSeqParameterSetId:
             return ValueSet::only(sps_id);
+        case Element::kWeightedPredFlag:
+            return part([](Pps& pps, uint32_t value) { pps.weighted_pred_flag = value != 0; });
         case Element::kWeightedBipredIdc:
             return part([](Pps& pps, uint32_t value) {
                 pps.weighted_bipred_idc = static_cast<uint8_t>(value);

@@ -59,7 +59,7 @@ uint8_t RandomMacroblocks::mb_type() {
 
 void RandomMacroblocks::fill_intra(MacroblockSyntax& mb, MbKind kind) {
     if (!options_.is_decodable) mb.intra_chroma_pred_mode = small(4);
-    if (kind != MbKind::kIntra4x4) return;
+    if (kind != MbKind::kIntraNxN) return;
     mb.transform_size_8x8_flag = slice_.transform_8x8_mode_flag && once_in(2);
     const size_t n_blocks = mb.transform_size_8x8_flag ? 4 : 16;
     for (size_t i = 0; i < n_blocks; ++i) {

@@ -27,15 +27,8 @@ ValueSet AvcCursor::legal_marking_field() const {
             return {after.n_long_term() == c.sps->max_kept_frames() ? 1u : 0u, 1};
         case Element::kMemoryManagementControlOperation:
             return legal_marking_operations();
-        case Element::kDifferenceOfPicNumsMinus1: {
-            ValueSet values;
-            for (const RefFrame& frame : after.frames()) {
-                if (frame.is_long_term || (p.j == 3 && !frame.is_existing)) continue;
-                const int64_t pic_num = frame_num_wrap(*c.sps, p.slice.frame_num, frame.frame_num);
-                values.add(static_cast<uint32_t>(p.slice.frame_num - pic_num - 1));
-            }
-            return values;
-        }
+        case Element::kDifferenceOfPicNumsMinus1:
+            return legal_marked_differences(p.j == 3);
         case Element::kMarkedLongTermPicNum:
             return legal_long_term_pic_nums(after);
         case Element::kLongTermFrameIdx: {
@@ -52,11 +45,24 @@ ValueSet AvcCursor::legal_marking_field() const {
     }
 }
 
+/// Of the short-term frames, those that were decoded only where they must be. A frame from
+/// MaxFrameNum frames ago has the number of the current picture: nothing says that one.
+ValueSet AvcCursor::legal_marked_differences(bool must_exist) const {
+    const uint32_t frame_num = position_.slice.frame_num;
+    ValueSet values;
+    for (const RefFrame& frame : context_->after.frames()) {
+        if (frame.is_long_term || (must_exist && !frame.is_existing)) continue;
+        const int64_t pic_num = frame_num_wrap(*context_->sps, frame_num, frame.frame_num);
+        if (pic_num != frame_num) values.add(static_cast<uint32_t>(frame_num - pic_num - 1));
+    }
+    return values;
+}
+
 ValueSet AvcCursor::legal_marking_operations() const {
     const Context& c = *context_;
     const ReferencePictures& after = c.after;
-    const bool has_short_term = after.size() > after.n_long_term();
-    const bool has_existing = after.n_existing_short_term() > 0;
+    const bool has_short_term = legal_marked_differences(false).any_in(0, UINT32_MAX);
+    const bool has_existing = legal_marked_differences(true).any_in(0, UINT32_MAX);
     const int n_indices = after.max_long_term_frame_idx() + 1;
     const bool has_mmco6 = c.long_term_frame_idx.has_value();
     ValueSet operations;

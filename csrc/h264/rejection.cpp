@@ -219,10 +219,6 @@ Code AvcCursor::why_not_sps_value(int64_t value, int32_t& limit) const {
             return Code::kCabacUnsupported;
         case Element::kNumSliceGroupsMinus1:
             return value <= 7 ? Code::kSliceGroupsUnsupported : Code::kElementRange;
-        case Element::kWeightedPredFlag:
-            return Code::kWeightedPredictionUnsupported;
-        case Element::kTransform8x8ModeFlag:
-            return Code::kTransform8x8Unsupported;
         default:
             return Code::kElementRange;
     }
@@ -336,6 +332,8 @@ Code AvcCursor::why_not_macroblock_value(int64_t value, int32_t& limit) const {
             return Code::kPcmSample;
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kRemIntra4x4PredMode:
+        case Element::kPrevIntra8x8PredModeFlag:
+        case Element::kRemIntra8x8PredMode:
             return Code::kIntraPredMode;
         case Element::kIntraChromaPredMode:
             return number <= 3 ? Code::kIntraPredMode : Code::kElementRange;

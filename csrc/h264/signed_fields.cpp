@@ -37,6 +37,11 @@ AvcCursor::SignedRange AvcCursor::legal_signed() const {
     switch (position_.at) {
         case Element::kDeltaScale:
             return {-128, 127};
+        case Element::kLumaWeightL0:
+        case Element::kLumaOffsetL0:
+        case Element::kChromaWeightL0:
+        case Element::kChromaOffsetL0:
+            return {-128, 127};
         case Element::kPicInitQpMinus26:
         case Element::kPicInitQsMinus26:
             return {-26, 25};

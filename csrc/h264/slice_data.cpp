@@ -44,6 +44,7 @@ void AvcCursor::begin_slice_data() {
         .mv_y = level.max_vmv_r * 4,
         .max_mvs = level.max_mvs_per_2mb == 0 ? kNoMvLimit : level.max_mvs_per_2mb,
         .has_constrained_intra_pred = pps().constrained_intra_pred_flag,
+        .has_transform_8x8 = pps().transform_8x8_mode_flag,
     };
     ++p.n_slices;
     p.next_mb = p.slice.first_mb;
@@ -104,12 +105,14 @@ ValueSet AvcCursor::legal_macroblock_field() const {
         case Element::kPcmSampleLuma:
         case Element::kPcmSampleChroma:
             return {sps().is_before_high() ? 1u : 0u, 255};
-        case Element::kPrevIntra4x4PredModeFlag: {
+        case Element::kPrevIntra4x4PredModeFlag:
+        case Element::kPrevIntra8x8PredModeFlag: {
             const uint32_t modes = position_.mb.legal_intra_modes();
             const uint32_t predicted = 1u << position_.mb.predicted_intra_mode();
             return {(modes & ~predicted) != 0 ? 0u : 1u, (modes & predicted) != 0 ? 1u : 0u};
         }
         case Element::kRemIntra4x4PredMode:
+        case Element::kRemIntra8x8PredMode:
             return ValueSet::of_bits(legal_intra_mode_rems());
         case Element::kIntraChromaPredMode:
             return set_of([this](uint32_t value) { return is_legal_intra_chroma_mode(value); });
@@ -137,10 +140,14 @@ void AvcCursor::take_macroblock_field(int64_t value) {
         case Element::kPcmSampleLuma:
         case Element::kPcmSampleChroma:
             return take_pcm_sample();
+        case Element::kTransformSize8x8Flag:
+            return take_transform_size(value != 0);
         case Element::kPrevIntra4x4PredModeFlag:
-            if (value == 0) return expect(Element::kRemIntra4x4PredMode);
+        case Element::kPrevIntra8x8PredModeFlag:
+            if (value == 0) return expect_intra_mode_rem();
             return take_intra_mode(p.mb.predicted_intra_mode());
         case Element::kRemIntra4x4PredMode:
+        case Element::kRemIntra8x8PredMode:
             return take_intra_mode_rem(number);
         case Element::kIntraChromaPredMode:
             return take_intra_chroma_mode();
@@ -180,7 +187,7 @@ void AvcCursor::take_intra_mode_rem(uint32_t rem) {
 }
 
 void AvcCursor::take_intra_chroma_mode() {
-    const bool has_pattern = position_.mb.kind == MbKind::kIntra4x4;
+    const bool has_pattern = position_.mb.kind == MbKind::kIntraNxN;
     expect(has_pattern ? Element::kCodedBlockPattern : Element::kMbQpDelta);
 }
 
@@ -229,7 +236,27 @@ void AvcCursor::take_coded_block_pattern(uint32_t code_num) {
     mb.cbp_luma = pattern & 15;
     mb.cbp_chroma = pattern >> 4;
     if (pattern == 0) return end_macroblock();
-    expect(Element::kMbQpDelta);
+    const bool has_flag = position_.limits.has_transform_8x8 && mb.kind == MbKind::kInter &&
+                          mb.cbp_luma != 0 && mb.has_large_parts();
+    expect(has_flag ? Element::kTransformSize8x8Flag : Element::kMbQpDelta);
+}
+
+/// Of I_NxN it comes before the prediction modes, else behind coded_block_pattern: 7.3.5.
+void AvcCursor::take_transform_size(bool is_8x8) {
+    Macroblock& mb = position_.mb;
+    mb.has_transform_8x8 = is_8x8;
+    if (mb.kind == MbKind::kInter) return expect(Element::kMbQpDelta);
+    expect_intra_mode();
+}
+
+void AvcCursor::expect_intra_mode() {
+    const bool is_8x8 = position_.mb.has_transform_8x8;
+    expect(is_8x8 ? Element::kPrevIntra8x8PredModeFlag : Element::kPrevIntra4x4PredModeFlag);
+}
+
+void AvcCursor::expect_intra_mode_rem() {
+    const bool is_8x8 = position_.mb.has_transform_8x8;
+    expect(is_8x8 ? Element::kRemIntra8x8PredMode : Element::kRemIntra4x4PredMode);
 }
 
 void AvcCursor::begin_macroblock() {
@@ -259,9 +286,10 @@ void AvcCursor::take_intra_mb_type(uint32_t mb_type) {
     Macroblock& mb = p.mb;
     mb.ref_idx.fill(kNoRefIdx);
     if (mb_type == 0) {
-        mb.kind = MbKind::kIntra4x4;
+        mb.kind = MbKind::kIntraNxN;
         put_intra_modes_around();
-        return expect(Element::kPrevIntra4x4PredModeFlag);
+        if (p.limits.has_transform_8x8) return expect(Element::kTransformSize8x8Flag);
+        return expect_intra_mode();
     }
     if (mb_type == kIPcm) {
         mb.kind = MbKind::kPcm;
@@ -277,8 +305,11 @@ void AvcCursor::take_intra_mb_type(uint32_t mb_type) {
 
 void AvcCursor::take_intra_mode(uint8_t mode) {
     Macroblock& mb = position_.mb;
-    mb.intra_mode.put(column_of(mb.part), row_of(mb.part), mode);
-    expect(++mb.part < 16 ? Element::kPrevIntra4x4PredModeFlag : Element::kIntraChromaPredMode);
+    const int n_blocks = mb.has_transform_8x8 ? 4 : 1;  // 4x4 blocks that have the mode
+    const int first = mb.intra_block();
+    for (int i = first; i < first + n_blocks; ++i) mb.intra_mode.put(column_of(i), row_of(i), mode);
+    if (++mb.part * n_blocks < 16) return expect_intra_mode();
+    expect(Element::kIntraChromaPredMode);
 }
 
 void AvcCursor::begin_references() {
@@ -341,7 +372,7 @@ void AvcCursor::end_macroblock() {
         bottom.mv[i] = mb.mv[12 + i];
         right.mv[i] = mb.mv[4 * i + 3];
     }
-    if (mb.kind == MbKind::kIntra4x4) {
+    if (mb.kind == MbKind::kIntraNxN) {
         for (size_t i = 0; i < 4; ++i) {
             bottom.intra_mode[i] = mb.intra_mode.at(static_cast<int>(i), 3);
             right.intra_mode[i] = mb.intra_mode.at(3, static_cast<int>(i));

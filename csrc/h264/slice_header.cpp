@@ -75,6 +75,12 @@ ValueSet AvcCursor::legal_slice_field() const {
             return legal_pic_num_differences(p.j == 0 ? -1 : 1, p.number);
         case Element::kLongTermPicNum:
             return legal_long_term_pic_nums(c.references);
+        case Element::kLumaLog2WeightDenom:
+        case Element::kChromaLog2WeightDenom:
+            return {0, 7};
+        case Element::kLumaWeightL0Flag:
+        case Element::kChromaWeightL0Flag:
+            return {0, 1};
         case Element::kDisableDeblockingFilterIdc:
             return {0, 2};
         default:
@@ -184,6 +190,15 @@ void AvcCursor::take_slice_field(int64_t value) {
         case Element::kLongTermPicNum:
             modify_list(*context_->references.find_long_term(number));
             return expect(Element::kModificationOfPicNumsIdc);
+        case Element::kLumaLog2WeightDenom:
+        case Element::kChromaLog2WeightDenom:
+        case Element::kLumaWeightL0Flag:
+        case Element::kLumaWeightL0:
+        case Element::kLumaOffsetL0:
+        case Element::kChromaWeightL0Flag:
+        case Element::kChromaWeightL0:
+        case Element::kChromaOffsetL0:
+            return take_weight_field(value != 0);
         case Element::kSliceQpDelta:
             slice.constants.slice_qp_delta = static_cast<int8_t>(value);
             if (pps().deblocking_filter_control_present_flag)
@@ -335,8 +350,44 @@ void AvcCursor::end_list() {
 }
 
 void AvcCursor::after_lists() {
+    if (position_.slice.type == SliceType::kP && pps().weighted_pred_flag)
+        return expect(Element::kLumaLog2WeightDenom);
+    after_weights();
+}
+
+void AvcCursor::after_weights() {
     if (position_.slice.is_reference()) return begin_marking();
     expect(Element::kSliceQpDelta);
+}
+
+/// pred_weight_table(), 7.3.3.2: what the weights are changes nothing. A frame's weights are p.i's,
+/// its chroma component's p.j's.
+void AvcCursor::take_weight_field(bool is_set) {
+    Position& p = position_;
+    const auto next_frame = [&] {
+        if (++p.i == p.slice.num_ref_idx_active) return after_weights();
+        expect(Element::kLumaWeightL0Flag);
+    };
+    switch (p.at) {
+        case Element::kLumaLog2WeightDenom:
+            p.i = 0;
+            return expect(Element::kChromaLog2WeightDenom);
+        case Element::kChromaLog2WeightDenom:
+            return expect(Element::kLumaWeightL0Flag);
+        case Element::kLumaWeightL0Flag:
+            return expect(is_set ? Element::kLumaWeightL0 : Element::kChromaWeightL0Flag);
+        case Element::kLumaWeightL0:
+            return expect(Element::kLumaOffsetL0);
+        case Element::kLumaOffsetL0:
+            return expect(Element::kChromaWeightL0Flag);
+        case Element::kChromaWeightL0Flag:
+            p.j = 0;
+            return is_set ? expect(Element::kChromaWeightL0) : next_frame();
+        case Element::kChromaWeightL0:
+            return expect(Element::kChromaOffsetL0);
+        default:  // kChromaOffsetL0
+            return ++p.j < 2 ? expect(Element::kChromaWeightL0) : next_frame();
+    }
 }
 
 /// What is left to do once all macroblocks of the picture are there.

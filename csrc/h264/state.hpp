@@ -106,6 +106,7 @@ struct SliceLimits {
     int32_t mv_y = 0;
     int max_mvs = 0;  // MaxMvsPer2Mb
     bool has_constrained_intra_pred = false;
+    bool has_transform_8x8 = false;  // transform_8x8_mode_flag
 };
 
 struct Position : DataPosition {

@@ -14,6 +14,7 @@ MbBits kind_of(Element element, int block) {
     switch (element) {
         case Element::kMbType:
         case Element::kSubMbType:
+        case Element::kTransformSize8x8Flag:
         case Element::kPcmAlignmentZeroBit:
         case Element::kCodedBlockPattern:
         case Element::kMbQpDelta:
@@ -24,6 +25,8 @@ MbBits kind_of(Element element, int block) {
             return MbBits::kChroma;
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kRemIntra4x4PredMode:
+        case Element::kPrevIntra8x8PredModeFlag:
+        case Element::kRemIntra8x8PredMode:
         case Element::kIntraChromaPredMode:
         case Element::kRefIdxL0:
         case Element::kMvdL0X:

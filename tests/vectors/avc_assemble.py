@@ -88,8 +88,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 _UE = {"mb_skip_run", "mb_type", "sub_mb_type", "intra_chroma_pred_mode", "coded_block_pattern"}
 _SE = {"mvd_l0[0]", "mvd_l0[1]", "mb_qp_delta"}
 _U = {
+    "transform_size_8x8_flag": 1,
     "prev_intra4x4_pred_mode_flag": 1,
     "rem_intra4x4_pred_mode": 3,
+    "prev_intra8x8_pred_mode_flag": 1,
+    "rem_intra8x8_pred_mode": 3,
     "pcm_sample_luma": 8,
     "pcm_sample_chroma": 8,
 }
@@ -213,6 +216,8 @@ class AvcSpeller:
             if e.u(1, "num_ref_idx_active_override_flag"):
                 n_refs = e.ue("num_ref_idx_l0_active_minus1") + 1
             self._list(e)
+            if pps.get("weighted"):
+                self._weights(e, n_refs)
         if e.pieces[1].value:  # nal_ref_idc
             self._marking(e, nal_unit_type == 5)
         e.se("slice_qp_delta")
@@ -232,6 +237,20 @@ class AvcSpeller:
             e.put(LIST_IDC, "ue", idc)
             for value in number:
                 e.put("long_term_pic_num" if idc == 2 else "abs_diff_pic_num_minus1", "ue", value)
+
+    @staticmethod
+    def _weights(e: Elements, n_refs: int) -> None:
+        """7.3.3.2."""
+        e.ue("luma_log2_weight_denom")
+        e.ue("chroma_log2_weight_denom")
+        for _ in range(n_refs):
+            if e.u(1, "luma_weight_l0_flag"):
+                e.se("luma_weight_l0")
+                e.se("luma_offset_l0")
+            if e.u(1, "chroma_weight_l0_flag"):
+                for _ in range(2):
+                    e.se("chroma_weight_l0")
+                    e.se("chroma_offset_l0")
 
     @staticmethod
     def _marking(e: Elements, is_idr: bool) -> None:

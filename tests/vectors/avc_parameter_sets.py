@@ -117,7 +117,7 @@ def spell_pps(e: Elements) -> dict[str, int]:
     e.ue("num_slice_groups_minus1")
     said["refs"] = e.ue("num_ref_idx_l0_default_active_minus1") + 1
     e.ue("num_ref_idx_l1_default_active_minus1")
-    e.u(1, "weighted_pred_flag")
+    said["weighted"] = e.u(1, "weighted_pred_flag")
     e.u(2, "weighted_bipred_idc")
     e.se("pic_init_qp_minus26")
     e.se("pic_init_qs_minus26")
@@ -126,8 +126,8 @@ def spell_pps(e: Elements) -> dict[str, int]:
     e.u(1, "constrained_intra_pred_flag")
     said["redundant"] = e.u(1, "redundant_pic_cnt_present_flag")
     if "transform_8x8_mode_flag" in e.values:
-        e.u(1, "transform_8x8_mode_flag")
+        n_lists = 8 if e.u(1, "transform_8x8_mode_flag") else 6
         if e.u(1, "pic_scaling_matrix_present_flag"):
-            _scaling_lists(e, "pic_scaling_list_present_flag", 6)
+            _scaling_lists(e, "pic_scaling_list_present_flag", n_lists)
         e.se("second_chroma_qp_index_offset")
     return said

@@ -36,10 +36,10 @@ def sps(order: str = ue(2)) -> bytes:
     return nal(0x67, head, ue(0), ue(0), order, ue(1), "0", ue(1), ue(0), "1", "1", "0", "0")
 
 
-def pps(*, sps_id: int = 0, bipred: str = "00", flags: str = "000") -> bytes:
+def pps(*, sps_id: int = 0, weighted: str = "0", bipred: str = "00", flags: str = "000") -> bytes:
     """`flags` are those of the deblocking filter, constrained intra prediction and redundant
     pictures."""
-    ids_and_modes = (ue(0), ue(sps_id), "0", "0", ue(0), ue(0), ue(0), "0")
+    ids_and_modes = (ue(0), ue(sps_id), "0", "0", ue(0), ue(0), ue(0), weighted)
     return nal(0x68, *ids_and_modes, bipred, se(0), se(0), se(0), flags)
 
 

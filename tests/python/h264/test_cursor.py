@@ -5,6 +5,7 @@ import random
 
 import pytest
 from cursor_walks import members, walk_from
+from vectors.avc_assemble import AvcSpeller, assemble
 
 import pycodec_lm as pcl
 from pycodec_lm import _core
@@ -19,9 +20,18 @@ from .streams import (
     p_picture,
 )
 
+# Four macroblocks in the high profile: three pictures, weights, the 8x8 transform.
+HIGH = [
+    {"SPS": {"profile_idc": 100, "constraint_set_flags": 0, "pic_width_in_mbs_minus1": 3}},
+    {"PPS": {"weighted_pred_flag": 1, "transform_8x8_mode_flag": 1}},
+    {"IDR": {"start": 2, "data": ["4 x GREY"]}},
+    *({"P": {"frame_num": n, "data": ["mb_skip_run:4"]}} for n in (1, 2)),
+]
+
 GRAMMARS = {
     "any": AvcGrammar(portable=False),
     "portable": AvcGrammar(frames=2),
+    "high": AvcGrammar.like(assemble(AvcSpeller().spell(HIGH)).data),
     "avc_lm picture": AvcGrammar.avc_lm(32, 32, 3),
     "avc_lm macroblock": AvcGrammar.avc_lm(32, 16, 2, slices="macroblock"),
 }

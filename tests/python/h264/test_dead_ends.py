@@ -18,6 +18,7 @@ def _refusal(stream: bytes, grammar: AvcGrammar) -> tuple[str, str]:
     ("picture_set", "element"),
     [
         (pps(sps_id=1), "seq_parameter_set_id"),
+        (pps(weighted="1"), "weighted_pred_flag"),
         (pps(bipred="10"), "weighted_bipred_idc"),
         (pps(flags="001"), "redundant_pic_cnt_present_flag"),
     ],

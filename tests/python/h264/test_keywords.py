@@ -8,6 +8,7 @@ from typing import Any
 import av
 import pytest
 from cursor_walks import members, walk_from
+from vectors.avc_assemble import AvcSpeller, assemble
 
 import pycodec_lm as pcl
 from pycodec_lm import AvcGrammar, UsageError, _core
@@ -123,6 +124,16 @@ def test_headers_have_no_dead_end(keywords: dict[str, Any], seed: int) -> None:
             break
         assert allowed, cursor.describe()
         assert cursor.push(bytes([rng.choice(allowed)]))
+
+
+def test_without_references_portable_pictures_are_references() -> None:
+    items: list[Any] = [{"SPS": {"max_num_ref_frames": 0}}, "PPS", {"IDR": {"start": 2}}]
+    start = assemble(AvcSpeller().spell(items)).data + LONG_START
+    for portable in (False, True):
+        cursor = _core.AvcCursor(AvcGrammar(portable=portable))
+        assert cursor.push(start)
+        assert (0x01 in members(cursor.allowed())) == (not portable)
+        assert 0x21 in members(cursor.allowed())
 
 
 def test_a_stream_does_not_end_before_it_has_its_frames() -> None:
