@@ -62,7 +62,7 @@ def _config(kernel: str, arch: int, **facts: object) -> dict[str, Any]:
 
 
 def _lfq_cases(arch: int) -> Iterator[Case]:
-    from pycodec_lm.kernels import lfq
+    from pycodec_lm.kernels import lfq, lfq_mean
 
     config = _config("lfq", arch)
     options = {"num_warps": config["num_warps"]}
@@ -91,7 +91,7 @@ def _lfq_cases(arch: int) -> Iterator[Case]:
     )
     yield Case(
         "lfq entropy of bits",
-        lfq.entropy_kernel,
+        lfq_mean.entropy_kernel,
         {"z_ptr": "*fp32", "partial_ptr": "*fp32", "n_values": "i32", "scale": "fp32"},
         {"BLOCK": 1024},
         {"num_warps": 4},
@@ -101,7 +101,7 @@ def _lfq_cases(arch: int) -> Iterator[Case]:
         config = _config("lfq_mean", arch, mode=mode)
         yield Case(
             f"lfq mean {precision}",
-            lfq.mean_kernel,
+            lfq_mean.mean_kernel,
             {
                 "z_ptr": "*fp32",
                 "partial_ptr": "*fp32",
@@ -120,7 +120,7 @@ def _lfq_cases(arch: int) -> Iterator[Case]:
         config = _config("lfq_mean_backward", arch, mode=mode)
         yield Case(
             f"lfq mean backward {precision}",
-            lfq.mean_backward_kernel,
+            lfq_mean.mean_backward_kernel,
             {
                 **dict.fromkeys(("z_ptr", "slope_ptr", "d_sample_ptr", "dz_ptr"), "*fp32"),
                 **dict.fromkeys(("n_rows", "first_own", "first_other"), "i32"),
@@ -141,7 +141,7 @@ def _lfq_cases(arch: int) -> Iterator[Case]:
 
 
 def _sampling_cases(arch: int) -> Iterator[Case]:
-    from pycodec_lm.kernels import cfg_sampling
+    from pycodec_lm.kernels import cfg_sampling, cfg_sampling_two_pass
 
     flags = dict.fromkeys(("HAS_UNCONDITIONAL", "HAS_BITMASK", "INTERPOLATE"), True)
     inputs = {
@@ -189,14 +189,14 @@ def _sampling_cases(arch: int) -> Iterator[Case]:
     options = {"num_warps": config["num_warps"], "enable_fp_fusion": False}
     yield Case(
         "cfg_sample, first of two",
-        cfg_sampling.guide_kernel,
+        cfg_sampling_two_pass.guide_kernel,
         inputs | common | between,
         flags | no_rows | {"BLOCK": config["block"]},
         options,
     )
     yield Case(
         "cfg_sample, second of two",
-        cfg_sampling.draw_kernel,
+        cfg_sampling_two_pass.draw_kernel,
         common | numbers | between | outputs | {"n_parts": "i32"},
         no_rows | {"PARTS_BLOCK": 32, "BLOCK": config["block"]},
         options,
