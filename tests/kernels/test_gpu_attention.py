@@ -255,6 +255,32 @@ def test_backbone_steps_as_on_the_cpu() -> None:
         torch.testing.assert_close(logits.cpu(), full[:, t], atol=1e-4, rtol=1e-4)
 
 
+def test_backbone_step_in_a_cuda_graph() -> None:
+    torch.manual_seed(0)
+    config = TransformerConfig(
+        vocab_size=300, dim=128, n_layers=2, n_heads=4, max_seq_len=64, codec_inputs=False
+    )
+    model = Transformer(config).eval()
+    sequence = torch.randint(0, 300, (3, 20))
+    full = model(sequence, None, None)
+    model.to(DEVICE)
+    cache = model.new_cache(3, 20)
+    tokens, positions = torch.zeros(2, 3, 1, dtype=torch.int64, device=DEVICE).unbind()
+    model.step(tokens, None, positions, cache)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        logits = model.step(tokens, None, positions, cache)
+    for t in range(20):
+        tokens.copy_(sequence[:, t : t + 1])
+        positions.fill_(t)
+        graph.replay()
+        torch.testing.assert_close(logits.cpu(), full[:, t], atol=1e-4, rtol=1e-4)
+    positions.fill_(20)
+    graph.replay()
+    assert logits.isnan().all()
+
+
 def test_whole_graph_compiles() -> None:
     rope = ops.rotary_table(64, 32, device=DEVICE)
 
