@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from . import _lfq_operators  # noqa: F401  # registers what is called here
+from ._checks import check_tensors
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -132,9 +133,8 @@ def lfq_entropy(
     return result
 
 
-def _groups(z: object, groups: Sequence[int] | None, most: int) -> list[int]:
-    if not isinstance(z, Tensor):
-        raise UsageError(f"z must be a tensor, not {type(z).__name__}")
+def _groups(z: Tensor, groups: Sequence[int] | None, most: int) -> list[int]:
+    check_tensors(z=z)
     if not z.is_floating_point() or z.ndim < 1 or z.shape[-1] < 1:
         found = f"{z.dtype} {list(z.shape)}"
         raise UsageError(f"z must be a floating point tensor [..., channels], not {found}")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ._configs import config_of
+from ._gpu import on_its_device
 from ._versions import check_versions
 
 # Rows of half products that the CPU holds at once: 2 x 1024 x 512 numbers at d = 18 stay in cache.
@@ -227,10 +228,10 @@ def _define() -> None:
         " bool precise) -> Tensor",
     )
 
-    quantize.register_kernel("cuda")(_quantize_on_gpu)
-    quantize_backward.register_kernel("cuda")(_quantize_backward_on_gpu)
-    assign.register_kernel("cuda")(_mean_assignment_on_gpu)
-    assign_backward.register_kernel("cuda")(_mean_assignment_backward_on_gpu)
+    quantize.register_kernel("cuda")(on_its_device(_quantize_on_gpu))
+    quantize_backward.register_kernel("cuda")(on_its_device(_quantize_backward_on_gpu))
+    assign.register_kernel("cuda")(on_its_device(_mean_assignment_on_gpu))
+    assign_backward.register_kernel("cuda")(on_its_device(_mean_assignment_backward_on_gpu))
 
     # For tracers: shapes and types alone.
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
+from ._checks import check_tensors
 from ._sampling_operators import sample_on_cpu
 
 __all__ = ["Sampled", "cfg_sample"]
@@ -91,7 +92,7 @@ def cfg_sample(
         # One tensor, so that a kernel has one address to read from.
         rows_BP = torch.stack(
             [
-                value.float()
+                value.detach().float()
                 if isinstance(value, Tensor)
                 else torch.full(logits.shape[:1], value, dtype=torch.float32, device=logits.device)
                 for value in numbers.values()
@@ -121,8 +122,7 @@ def _check_tensors(
     seeds: Tensor,
     steps: Tensor,
 ) -> None:
-    if not isinstance(logits, Tensor):
-        raise UsageError(f"logits must be a tensor, not {type(logits).__name__}")
+    check_tensors(logits=logits)
     if not logits.is_floating_point() or logits.ndim != 2:
         raise UsageError(
             f"logits must be floating point [B, V], not {logits.dtype} {list(logits.shape)}"
@@ -141,8 +141,7 @@ def _check_tensors(
     ):
         if value is None:
             continue
-        if not isinstance(value, Tensor):
-            raise UsageError(f"{name} must be a tensor, not {type(value).__name__}")
+        check_tensors(**{name: value})
         if value.device != logits.device:
             raise UsageError(f"{name} is on {value.device}, the logits are on {logits.device}")
     if unconditional is not None and (

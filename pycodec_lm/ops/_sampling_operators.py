@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._configs import config_of
+from ._gpu import on_its_device
 from ._versions import check_versions
 
 __all__ = ["INVALID_NUMBER", "NOT_A_NUMBER", "NO_TOKEN", "sample_on_cpu"]
@@ -277,7 +278,7 @@ def _define() -> None:
         " bool interpolate) -> (Tensor, Tensor, Tensor, Tensor)",
     )
 
-    sampler.register_kernel("cuda")(_sample_on_gpu)
+    sampler.register_kernel("cuda")(on_its_device(_sample_on_gpu))
 
     @sampler.register_fake
     def _(logits_BV: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG001
