@@ -34,6 +34,36 @@ __all__ = ["cfg_sample"]
 
 
 @triton.jit
+def top_k_cut(key, top, top_k):
+    """Ordered bits of the logit that is the k-th from above; `top` of the first."""
+    low = LOWEST
+    high = top
+    while low < high:
+        mid = middle(low, high)
+        n_above = tl.sum((key > mid).to(tl.int32), axis=0)
+        if n_above < top_k:
+            high = mid
+        else:
+            low = mid + 1
+            if n_above == top_k:
+                low = tl.min(tl.where(key > mid, key, high), axis=0)
+                high = low
+    return low
+
+
+@triton.jit
+def top_p_cut(key, weights, share, low, high):
+    """The least ordered bits, from low to high, above which less than a share of weight lies."""
+    while low < high:
+        mid = middle(low, high)
+        if tl.sum(tl.where(key > mid, weights, 0.0), axis=0) < share:
+            high = mid
+        else:
+            low = mid + 1
+    return low
+
+
+@triton.jit
 def sample_kernel(
     logits_ptr,
     unconditional_ptr,
@@ -100,32 +130,13 @@ def sample_kernel(
         n_ties = n_tokens
         total = tl.sum(weights, axis=0)
         if top_k > 0:
-            low = LOWEST
-            high = top
-            while low < high:
-                mid = middle(low, high)
-                n_above = tl.sum((key > mid).to(tl.int32), axis=0)
-                if n_above < top_k:
-                    high = mid
-                else:
-                    low = mid + 1
-                    if n_above == top_k:
-                        low = tl.min(tl.where(key > mid, key, high), axis=0)
-                        high = low
-            cut = low
+            cut = top_k_cut(key, top, top_k)
             n_ties = top_k - tl.sum((key > cut).to(tl.int32), axis=0)
             at_cut = tl.exp2((from_ordered_bits(cut) - highest) * slope)
             total = tl.sum(tl.where(key > cut, weights, 0.0), axis=0) + n_ties * at_cut
         if top_p < 1:
             share = top_p * total
-            low = cut
-            high = top
-            while low < high:
-                mid = middle(low, high)
-                if tl.sum(tl.where(key > mid, weights, 0.0), axis=0) < share:
-                    high = mid
-                else:
-                    low = mid + 1
+            low = top_p_cut(key, weights, share, cut, top)
             above = tl.sum(tl.where(key > low, weights, 0.0), axis=0)
             at_cut = tl.exp2((from_ordered_bits(low) - highest) * slope)
             n_started = ties_under_mass(share, above, at_cut)

@@ -106,6 +106,36 @@ def mass_above(masked_ptr, n_tokens, mid, highest, slope, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def top_k_cut(masked_ptr, n_tokens, top, top_k, BLOCK: tl.constexpr):
+    """As in cfg_sampling.py."""
+    low = LOWEST
+    high = top
+    while low < high:
+        mid = middle(low, high)
+        n_above, least = count_above(masked_ptr, n_tokens, mid, BLOCK)
+        if n_above < top_k:
+            high = mid
+        else:
+            low = mid + 1
+            if n_above == top_k:
+                low = least
+                high = least
+    return low
+
+
+@triton.jit
+def top_p_cut(masked_ptr, n_tokens, share, low, high, highest, slope, BLOCK: tl.constexpr):
+    """As in cfg_sampling.py."""
+    while low < high:
+        mid = middle(low, high)
+        if mass_above(masked_ptr, n_tokens, mid, highest, slope, BLOCK) < share:
+            high = mid
+        else:
+            low = mid + 1
+    return low
+
+
+@triton.jit
 def kept_weights(
     masked_ptr, n_tokens, start, n_ties, cut, min_p, highest, slope, BLOCK: tl.constexpr
 ):
@@ -177,34 +207,15 @@ def draw_kernel(
             n_ties = n_tokens
             total = 0.0
             if top_k > 0:
-                low = LOWEST
-                high = top
-                while low < high:
-                    mid = middle(low, high)
-                    n_above, least = count_above(masked_ptr, n_tokens, mid, BLOCK)
-                    if n_above < top_k:
-                        high = mid
-                    else:
-                        low = mid + 1
-                        if n_above == top_k:
-                            low = least
-                            high = least
-                cut = low
-                n_above, least = count_above(masked_ptr, n_tokens, cut, BLOCK)
+                cut = top_k_cut(masked_ptr, n_tokens, top, top_k, BLOCK)
+                n_above, _ = count_above(masked_ptr, n_tokens, cut, BLOCK)
                 n_ties = top_k - n_above
             if top_p < 1:
                 total = mass_above(masked_ptr, n_tokens, cut, highest, slope, BLOCK)
                 if top_k > 0:
                     total += n_ties * tl.exp2((from_ordered_bits(cut) - highest) * slope)
                 share = top_p * total
-                low = cut
-                high = top
-                while low < high:
-                    mid = middle(low, high)
-                    if mass_above(masked_ptr, n_tokens, mid, highest, slope, BLOCK) < share:
-                        high = mid
-                    else:
-                        low = mid + 1
+                low = top_p_cut(masked_ptr, n_tokens, share, cut, top, highest, slope, BLOCK)
                 above = mass_above(masked_ptr, n_tokens, low, highest, slope, BLOCK)
                 at_cut = tl.exp2((from_ordered_bits(low) - highest) * slope)
                 n_started = ties_under_mass(share, above, at_cut)
