@@ -93,10 +93,10 @@ def _plain_case(shape: tuple[int, ...], *, causal: bool, has_backward: bool) -> 
     else:
         attends["torch SDPA"] = lambda x: _sdpa(x, is_causal=causal)
     if shape[0] * shape[1] * shape[2] ** 2 <= _MAX_SCORES:
-        chain = functools.partial(_chain, causal=causal)
-        attends["torch chain"] = chain
+        attends["torch chain"] = functools.partial(_chain, causal=causal)
         if is_gpu:  # on a CPU it needs a C++ compiler
-            attends["torch chain, torch.compile"] = torch.compile(chain)
+            compiled: Any = torch.compile(_chain)
+            attends["torch chain, torch.compile"] = functools.partial(compiled, causal=causal)
     attends |= attention_peers(causal=causal, n_rows=shape[0], has_backward=has_backward)
     kind = "causal" if causal else "full"
     n_pairs = shape[2] * (shape[2] + 1) // 2 if causal else shape[2] ** 2

@@ -174,8 +174,13 @@ def test_addresses_beyond_32_bits() -> None:
     assert part.stride(2) * 130 > 1 << 31
     expected = ops.attention(part.contiguous(), part.contiguous(), part.contiguous(), causal=True)
     assert torch.equal(ops.attention(part, part, part, causal=True), expected)  # type: ignore[arg-type]
+    lengths = torch.tensor([130], device=DEVICE)
+    dense = part.contiguous()
+    expected = ops.attention_decode(dense[:, :, 0], dense, dense, lengths)
+    assert torch.equal(ops.attention_decode(part[:, :, 0], part, part, lengths), expected)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("spoilt_memory")
 @pytest.mark.parametrize("dtype", NARROW)
 @pytest.mark.parametrize("heads", [(8, 8), (8, 2), (12, 1)], ids=str)
 @pytest.mark.parametrize("width", [64, 80, 128, 256])
