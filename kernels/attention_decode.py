@@ -113,9 +113,9 @@ def combine_kernel(
     splits = tl.arange(0, SPLITS_BLOCK)
     lse = tl.load(partial_lse_ptr + splits, mask=splits < n_splits, other=float("-inf"))
     highest = tl.max(lse, axis=0)
-    is_empty = highest == float("-inf")
-    shift = tl.where(is_empty, 0.0, highest)
-    total = tl.where(is_empty, 1.0, tl.sum(tl.exp2(lse - shift), axis=0))
+    shift = tl.where(highest == float("-inf"), 0.0, highest)
+    total = tl.sum(tl.exp2(lse - shift), axis=0)
+    is_empty = total == 0  # not so where a NaN is among them, which a maximum may pass over
     out = tl.zeros([D_BLOCK], tl.float32)
     for start in range(0, n_splits, BLOCK):
         some = start + tl.arange(0, BLOCK)
@@ -124,9 +124,9 @@ def combine_kernel(
         partial = tl.load(partial_ptr + some[:, None] * D + columns[None, :], mask=mask, other=0.0)
         some_lse = tl.load(partial_lse_ptr + some, mask=is_split, other=float("-inf"))
         out += tl.sum(partial * tl.exp2(some_lse - shift)[:, None], axis=0)
-    out /= total
+    out /= tl.where(is_empty, 1.0, total)
     tl.store(out_ptr + head * D + columns, out.to(out_ptr.dtype.element_ty), mask=columns < D)
-    whole = (highest + tl.log2(total)) * _LN_2
+    whole = (highest + tl.log2(tl.where(is_empty, 1.0, total))) * _LN_2
     tl.store(lse_ptr + head, tl.where(is_empty, float("-inf"), whole))
 
 

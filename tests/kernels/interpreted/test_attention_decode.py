@@ -81,3 +81,13 @@ def test_lengths_beyond_32_bits_are_cut_too() -> None:
     expected, expected_lse = decode(q, k, v, torch.tensor([0, 40]), 4)
     assert torch.equal(out, expected)
     assert torch.equal(lse, expected_lse)
+
+
+@pytest.mark.parametrize("programs", [1, 1000])
+def test_nan_is_not_lost(programs: int) -> None:
+    q, cache = torch.randn(3, 2, 16), torch.randn(3, 1, 40, 16)
+    q[0, 1] = math.nan
+    cache[2, 0, 3] = math.nan
+    out, lse = decode(q, cache, cache, torch.tensor([40, 40, 9]), programs)
+    assert out.isnan().all(dim=2).tolist() == [[False, True], [False, False], [True, True]]
+    assert lse.isnan().tolist() == [[False, True], [False, False], [True, True]]
