@@ -17,6 +17,8 @@ from torch import Tensor
 __all__ = ["decode"]
 
 _LN_2 = tl.constexpr(0.6931471805599453)
+# Splits of a head that are in registers together: 16 x 256 numbers at most.
+_SPLITS_AT_ONCE = 16
 
 
 @triton.jit
@@ -54,10 +56,13 @@ def split_kernel(
     is_column = columns < D
     is_query = (members < GROUP)[:, None] & is_column[None, :]
     q_ptr += row * stride_qb + head * GROUP * stride_qh
-    q = tl.load(q_ptr + members[:, None] * stride_qh + columns[None, :], mask=is_query, other=0.0)
+    query_offsets = members.to(tl.int64)[:, None] * stride_qh + columns[None, :]
+    q = tl.load(q_ptr + query_offsets, mask=is_query, other=0.0)
     k_ptr += row * stride_kb + head * stride_kh
     v_ptr += row * stride_vb + head * stride_vh
-    length = tl.minimum(tl.load(lengths_ptr + row), n_slots).to(tl.int32)
+    # Cut while it is as wide as it came: of 64 bits the lower half could be any length.
+    length = tl.maximum(tl.load(lengths_ptr + row), 0)
+    length = tl.minimum(length, n_slots).to(tl.int32)
     first = tl.program_id(1) * keys_per_split
     last = tl.minimum(first + keys_per_split, length)
     accumulated = tl.zeros([GROUP_BLOCK, D_BLOCK], tl.float32)
@@ -98,21 +103,28 @@ def combine_kernel(
     SPLITS_BLOCK: tl.constexpr,
     D: tl.constexpr,
     D_BLOCK: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
-    """A program takes one head of one row."""
+    """A program takes one head of one row, and adds some of its splits at a time."""
     head = tl.program_id(0).to(tl.int64)
-    splits = tl.arange(0, SPLITS_BLOCK)
     columns = tl.arange(0, D_BLOCK)
-    is_split = splits < n_splits
-    places = head * n_splits + splits
-    lse = tl.load(partial_lse_ptr + places, mask=is_split, other=float("-inf"))
+    partial_ptr += head * n_splits * D
+    partial_lse_ptr += head * n_splits
+    splits = tl.arange(0, SPLITS_BLOCK)
+    lse = tl.load(partial_lse_ptr + splits, mask=splits < n_splits, other=float("-inf"))
     highest = tl.max(lse, axis=0)
-    is_empty = highest == float("-inf")
-    weights = tl.exp2(lse - tl.where(is_empty, 0.0, highest))
-    total = tl.sum(weights, axis=0)
-    mask = is_split[:, None] & (columns < D)[None, :]
-    partial = tl.load(partial_ptr + places[:, None] * D + columns[None, :], mask=mask, other=0.0)
-    out = tl.sum(partial * weights[:, None], axis=0) / tl.where(is_empty, 1.0, total)
+    shift = tl.where(highest == float("-inf"), 0.0, highest)
+    total = tl.sum(tl.exp2(lse - shift), axis=0)
+    is_empty = total == 0  # not so where a NaN is among them, which a maximum may pass over
+    out = tl.zeros([D_BLOCK], tl.float32)
+    for start in range(0, n_splits, BLOCK):
+        some = start + tl.arange(0, BLOCK)
+        is_split = some < n_splits
+        mask = is_split[:, None] & (columns < D)[None, :]
+        partial = tl.load(partial_ptr + some[:, None] * D + columns[None, :], mask=mask, other=0.0)
+        some_lse = tl.load(partial_lse_ptr + some, mask=is_split, other=float("-inf"))
+        out += tl.sum(partial * tl.exp2(some_lse - shift)[:, None], axis=0)
+    out /= tl.where(is_empty, 1.0, total)
     tl.store(out_ptr + head * D + columns, out.to(out_ptr.dtype.element_ty), mask=columns < D)
     whole = (highest + tl.log2(tl.where(is_empty, 1.0, total))) * _LN_2
     tl.store(lse_ptr + head, tl.where(is_empty, float("-inf"), whole))
@@ -188,6 +200,7 @@ def decode(
         SPLITS_BLOCK=triton.next_power_of_2(n_splits),
         D=width,
         D_BLOCK=d_block,
+        BLOCK=_SPLITS_AT_ONCE,
         num_warps=4,
     )
     return out, lse

@@ -14,6 +14,7 @@ def token_mask_kernel(
     logits_ptr,
     bitmask_ptr,
     rows_ptr,
+    n_rows,
     n_tokens,
     n_words,
     stride_row,
@@ -27,13 +28,16 @@ def token_mask_kernel(
     row = tl.program_id(0).to(tl.int64)
     if HAS_ROWS:
         row = tl.load(rows_ptr + row).to(tl.int64)
+        # There is nobody to complain to: what is no row is left out.
+        n_tokens = tl.where((row >= 0) & (row < n_rows), n_tokens, 0)
     tokens = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    has_word = tokens // 32 < n_words
+    inside = tokens < n_tokens
+    has_word = inside & (tokens // 32 < n_words)
     words = tl.load(bitmask_ptr + row * stride_bitmask + tokens // 32, mask=has_word, other=0)
     is_forbidden = ((words >> (tokens % 32)) & 1) == 0
     values = tl.full([BLOCK], fill, tl.float32).to(logits_ptr.dtype.element_ty)
     target_ptr = logits_ptr + row * stride_row + tokens.to(tl.int64) * stride_token
-    tl.store(target_ptr, values, mask=is_forbidden & (tokens < n_tokens))
+    tl.store(target_ptr, values, mask=is_forbidden & inside)
 
 
 def apply_token_bitmask_inplace(
@@ -50,17 +54,18 @@ def apply_token_bitmask_inplace(
     Args:
         logits: [B, V], any strides.
         bitmask: int32 [B, W].
-        rows: int64 [n], those to mask, each within B; None for all.
+        rows: integers [n], those to mask; None for all. What is not in [0, B) masks nothing.
         fill: -inf; 0 for gradients.
     """
     bitmask = bitmask if bitmask.stride(1) == 1 else bitmask.contiguous()
-    n_rows = logits.shape[0] if rows is None else rows.shape[0]
-    if n_rows == 0 or logits.shape[1] == 0:
+    n_programs = logits.shape[0] if rows is None else rows.shape[0]
+    if n_programs == 0 or logits.numel() == 0:
         return
-    token_mask_kernel[(n_rows, triton.cdiv(logits.shape[1], block))](
+    token_mask_kernel[(n_programs, triton.cdiv(logits.shape[1], block))](
         logits_ptr=logits,
         bitmask_ptr=bitmask,
-        rows_ptr=rows,
+        rows_ptr=None if rows is None else rows.contiguous(),
+        n_rows=logits.shape[0],
         n_tokens=logits.shape[1],
         n_words=bitmask.shape[1],
         stride_row=logits.stride(0),

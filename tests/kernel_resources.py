@@ -14,7 +14,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def _config(kernel: str, arch: int, **facts: object) -> dict[str, Any]:
 
 
 def _lfq_cases(arch: int) -> Iterator[Case]:
-    from pycodec_lm.kernels import lfq
+    from pycodec_lm.kernels import lfq, lfq_mean
 
     config = _config("lfq", arch)
     options = {"num_warps": config["num_warps"]}
@@ -91,7 +91,7 @@ def _lfq_cases(arch: int) -> Iterator[Case]:
     )
     yield Case(
         "lfq entropy of bits",
-        lfq.entropy_kernel,
+        lfq_mean.entropy_kernel,
         {"z_ptr": "*fp32", "partial_ptr": "*fp32", "n_values": "i32", "scale": "fp32"},
         {"BLOCK": 1024},
         {"num_warps": 4},
@@ -101,7 +101,7 @@ def _lfq_cases(arch: int) -> Iterator[Case]:
         config = _config("lfq_mean", arch, mode=mode)
         yield Case(
             f"lfq mean {precision}",
-            lfq.mean_kernel,
+            lfq_mean.mean_kernel,
             {
                 "z_ptr": "*fp32",
                 "partial_ptr": "*fp32",
@@ -120,7 +120,7 @@ def _lfq_cases(arch: int) -> Iterator[Case]:
         config = _config("lfq_mean_backward", arch, mode=mode)
         yield Case(
             f"lfq mean backward {precision}",
-            lfq.mean_backward_kernel,
+            lfq_mean.mean_backward_kernel,
             {
                 **dict.fromkeys(("z_ptr", "slope_ptr", "d_sample_ptr", "dz_ptr"), "*fp32"),
                 **dict.fromkeys(("n_rows", "first_own", "first_other"), "i32"),
@@ -141,7 +141,7 @@ def _lfq_cases(arch: int) -> Iterator[Case]:
 
 
 def _sampling_cases(arch: int) -> Iterator[Case]:
-    from pycodec_lm.kernels import cfg_sampling
+    from pycodec_lm.kernels import cfg_sampling, cfg_sampling_two_pass
 
     flags = dict.fromkeys(("HAS_UNCONDITIONAL", "HAS_BITMASK", "INTERPOLATE"), True)
     inputs = {
@@ -168,7 +168,7 @@ def _sampling_cases(arch: int) -> Iterator[Case]:
     }
     between = {"masked_ptr": "*fp32", "partial_ptr": "*fp32"}
     no_rows = {"rows_ptr": None, "HAS_ROWS": False}
-    for vocab in (1024, 8192, 16384):
+    for vocab in (2048, 8192, 16384):
         config = _config("cfg_sample", arch, vocab=vocab)
         options = {"num_warps": config["num_warps"], "enable_fp_fusion": False}
         yield Case(
@@ -189,14 +189,14 @@ def _sampling_cases(arch: int) -> Iterator[Case]:
     options = {"num_warps": config["num_warps"], "enable_fp_fusion": False}
     yield Case(
         "cfg_sample, first of two",
-        cfg_sampling.guide_kernel,
+        cfg_sampling_two_pass.guide_kernel,
         inputs | common | between,
         flags | no_rows | {"BLOCK": config["block"]},
         options,
     )
     yield Case(
         "cfg_sample, second of two",
-        cfg_sampling.draw_kernel,
+        cfg_sampling_two_pass.draw_kernel,
         common | numbers | between | outputs | {"n_parts": "i32"},
         no_rows | {"PARTS_BLOCK": 32, "BLOCK": config["block"]},
         options,
@@ -207,7 +207,7 @@ def _mask_cases(arch: int) -> Iterator[Case]:
     from pycodec_lm.kernels import token_mask
 
     config = _config("token_mask", arch)
-    integers = ("n_tokens", "n_words", "stride_row", "stride_token", "stride_bitmask")
+    integers = ("n_rows", "n_tokens", "n_words", "stride_row", "stride_token", "stride_bitmask")
     yield Case(
         "token mask",
         token_mask.token_mask_kernel,
@@ -235,11 +235,16 @@ def _attention_cases(arch: int) -> Iterator[Case]:
         ("bfloat16", 128, "causal", None),
         ("bfloat16", 128, "causal", "halves"),
         ("bfloat16", 128, "causal", "interleaved"),
+        ("bfloat16", 128, "intervals", "interleaved"),
         ("bfloat16", 256, "causal", None),
+        ("bfloat16", 256, "full", "halves"),
         ("bfloat16", 256, "causal", "halves"),
+        ("bfloat16", 256, "intervals", "interleaved"),
         ("float32", 64, "causal", None),
+        ("float32", 64, "intervals", "halves"),
         ("float32", 128, "causal", None),
         ("float32", 128, "causal", "halves"),
+        ("float32", 256, "causal", "halves"),
     ):
         yield from _attention_kernels(arch, dtype, width, mode, rotary)
     yield from _rotary_cases(arch)
@@ -365,33 +370,51 @@ def _decode_cases(arch: int) -> Iterator[Case]:
             "lse_ptr": "*fp32",
             "n_splits": "i32",
         },
-        {"SPLITS_BLOCK": 64, "D": 128, "D_BLOCK": 128},
+        # The most splits that the table asks for: one row with one key/value head.
+        {
+            "SPLITS_BLOCK": config["programs"],
+            "D": 256,
+            "D_BLOCK": 256,
+            "BLOCK": attention_decode._SPLITS_AT_ONCE,
+        },
         {"num_warps": 4},
     )
 
 
-def resources(case: Case, arch: int) -> dict[str, Any]:
-    """Registers, spilled bytes, shared memory, and whether there are matrix instructions."""
+def compiled(case: Case, arch: int) -> Any:
+    """What Triton makes of a kernel."""
     names = case.kernel.arg_names
     signature = {name: case.types.get(name, "constexpr") for name in names}
     missing = [n for n in names if n not in case.types and n not in case.constants]
     assert not missing, (case.name, missing)
     # As a launch finds it: torch's addresses are aligned, and strides mostly whole multiples of 16.
-    aligned = [n for n in names if signature[n].startswith("*") or n.startswith("stride_")]
+    aligned = [n for n in case.types if case.types[n].startswith("*") or n.startswith("stride_")]
     attributes = {(names.index(n),): [["tt.divisibility", 16]] for n in aligned}
     constants = {name: value for name, value in case.constants.items() if name in names}
     source = ASTSource(case.kernel, signature, constants, attributes)
     target = GPUTarget("cuda", arch, 32)
     try:
-        compiled = triton.compile(source, target=target, options=dict(case.options))
+        return triton.compile(source, target=target, options=dict(case.options))
     except Exception as error:
         error.add_note(f"kernel '{case.name}' for sm_{arch}")
         raise
+
+
+def with_sizes_of_one(case: Case) -> Case:
+    """As a launch finds it whose sizes and strides are all 1: Triton makes constants of these."""
+    ones = {name: 1 for name, kind in case.types.items() if kind == "i32"}
+    types = {name: kind for name, kind in case.types.items() if name not in ones}
+    return replace(case, types=types, constants={**case.constants, **ones})
+
+
+def resources(case: Case, arch: int) -> dict[str, Any]:
+    """Registers, spilled bytes, shared memory, and whether there are matrix instructions."""
+    made = compiled(case, arch)
     with tempfile.TemporaryDirectory() as folder:
         ptx, cubin = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
-        ptx.write_text(compiled.asm["ptx"])
-        cubin.write_bytes(compiled.asm["cubin"])
-        (name,) = re.findall(r"\.target\s+(sm_\w+)", compiled.asm["ptx"])
+        ptx.write_text(made.asm["ptx"])
+        cubin.write_bytes(made.asm["cubin"])
+        (name,) = re.findall(r"\.target\s+(sm_\w+)", made.asm["ptx"])
         said = _run(_ptxas(arch), "-v", f"--gpu-name={name}", ptx, "-o", Path(folder) / "out")
         code = _run(_BIN / "nvdisasm", cubin)
     spilled = [int(n) for n in re.findall(r"(\d+) bytes spill (?:stores|loads)", said)]
@@ -399,8 +422,8 @@ def resources(case: Case, arch: int) -> dict[str, Any]:
     return {
         "registers": int(registers),
         "spilled_bytes": sum(spilled),
-        "shared_bytes": compiled.metadata.shared,
-        "warps": compiled.metadata.num_warps,
+        "shared_bytes": made.metadata.shared,
+        "warps": made.metadata.num_warps,
         "matrix_instructions": bool(_MATRIX.search(code)),
     }
 

@@ -20,6 +20,8 @@ __all__ = ["attention_cases", "decode_cases"]
 _SCALES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 # Of the largest number: twice what rounding the inputs' type leaves.
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
+# Scores that a chain may make: it holds several times as many numbers.
+_MAX_SCORES = 1 << 31
 
 
 def attention_cases() -> Iterator[OpCase]:
@@ -83,14 +85,18 @@ def _run(attend: Callable[[Any], Any], inputs: Any) -> list[Tensor]:
 def _plain_case(shape: tuple[int, ...], *, causal: bool, has_backward: bool) -> OpCase:
     is_gpu = torch.cuda.is_available()
     attends: dict[str, Callable[[Any], Any]] = {OURS: lambda x: ops.attention(*x, causal=causal)}
-    if is_gpu:  # the scores of a chain would take 16 GB
+    if is_gpu:
         attends |= {
             f"torch SDPA, {name}": _forced(name, causal=causal)
             for name in ("FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION")
         }
     else:
-        attends["torch chain"] = lambda x: _chain(x, _causal_mask(x))
         attends["torch SDPA"] = lambda x: _sdpa(x, is_causal=causal)
+    if shape[0] * shape[1] * shape[2] ** 2 <= _MAX_SCORES:
+        attends["torch chain"] = functools.partial(_chain, causal=causal)
+        if is_gpu:  # on a CPU it needs a C++ compiler
+            compiled: Any = torch.compile(_chain)
+            attends["torch chain, torch.compile"] = functools.partial(compiled, causal=causal)
     attends |= attention_peers(causal=causal, n_rows=shape[0], has_backward=has_backward)
     kind = "causal" if causal else "full"
     n_pairs = shape[2] * (shape[2] + 1) // 2 if causal else shape[2] ** 2
@@ -180,10 +186,12 @@ def _causal_mask(tensors: Any) -> Tensor:
     return torch.ones(n_tokens, n_tokens, dtype=torch.bool, device=device).tril()
 
 
-def _chain(tensors: Any, mask: Tensor) -> Tensor:
+def _chain(tensors: Any, *, causal: bool) -> Tensor:
     q, k, v = tensors
     scores = (q @ k.transpose(2, 3)) * q.shape[3] ** -0.5
-    out: Tensor = scores.masked_fill(~mask, -torch.inf).softmax(dim=3) @ v
+    if causal:
+        scores = scores.masked_fill(~_causal_mask(tensors), -torch.inf)
+    out: Tensor = scores.softmax(dim=3) @ v
     return out
 
 

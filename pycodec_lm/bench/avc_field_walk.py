@@ -188,7 +188,7 @@ class AvcFieldWalk:
     def _end_likelihood(self) -> float:
         if self._unit_type in (_SLICE, _IDR):
             return self.style.slice_ends
-        return {_PPS: 0.7, _SEI: 0.5, _FILLER: 0.5}.get(self._unit_type, 0.1)
+        return {_PPS: 0.4, _SEI: 0.5, _FILLER: 0.5}.get(self._unit_type, 0.1)
 
     def _draw(self) -> int:
         if self.lowest == self.highest:
@@ -402,6 +402,10 @@ _ENDS_FIRST = {
     "mb_qp_delta",
     "frame_num",
     "cpb_cnt_minus1",
+    "luma_weight_l0",
+    "luma_offset_l0",
+    "chroma_weight_l0",
+    "chroma_offset_l0",
 }
 
 _DRAWS: dict[str, _Draw] = {
@@ -433,7 +437,7 @@ _DRAWS: dict[str, _Draw] = {
     "bit_rate_value_minus1": _draw_bit_rate,
     "pic_parameter_set_id": _mostly((0, 0, 1, 2), 0.9),
     "num_ref_idx_l0_default_active_minus1": _mostly((0, 1, 2, 3), 0.7),
-    "weighted_pred_flag": _flag(0.3),
+    "weighted_pred_flag": _flag(0.4),
     "weighted_bipred_idc": _mostly((0,), 0.9),
     "redundant_pic_cnt_present_flag": _flag(0.1),
     "payload_type": _mostly((0, 1, 5, 6, 128, 255), 0.5),

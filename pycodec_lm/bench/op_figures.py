@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 
 import torch
 
@@ -28,7 +29,7 @@ def card_name() -> str:
 def _device() -> str:
     if torch.cuda.is_available():
         name = f"{torch.cuda.get_device_name()}, driver {_driver()}, CUDA {torch.version.cuda}"
-        return f"{name}, torch {torch.__version__}"
+        return f"{name}, torch {torch.__version__}, triton {version('triton')}"
     threads = torch.get_num_threads()
     return (
         "no CUDA device: the operators of the CPU are timed"

@@ -130,8 +130,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     operators = [add_operator(kinds, name) for name in OPERATORS]
     everything = add_all_operators(kinds)
 
-    for kind in (walks, check, mask, survival, decoders, corpora, mutants, *operators, everything):
+    for kind in (walks, check, mask, survival, decoders, corpora, mutants, everything):
         kind.add_argument("--json", action="store_true", help="print one JSON object")
+    for kind in (walks, check, mask, survival, decoders, corpora, mutants, *operators, everything):
         kind.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
     for kind in (walks, check, mask, survival, corpora, mutants, *operators):
         kind.add_argument(

@@ -39,7 +39,18 @@ def add_operator(
     )
     parser.add_argument("--rounds", type=int, default=30, help="of all implementations (30)")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs (0)")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the medians")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const=True,
+        metavar="FILE",
+        help="print one JSON object, or write it to a file",
+    )
+    parser.add_argument(
+        "--plot",
+        metavar="PATH",
+        help=f"draw the medians: FILE.png, or a folder for operators-CARD-{name}.png",
+    )
     parser.set_defaults(func=bench_operator, operator=name)
     return parser
 
@@ -72,26 +83,42 @@ def bench_operator(args: argparse.Namespace) -> int:
 
     report, results = _measured(args, args.operator)
     if args.plot:
-        write_file(args.plot, op_plot(results))
+        plot = Path(args.plot)
+        if plot.suffix.lower() != ".png":
+            plot = _base(args.plot, args.operator).with_suffix(".png")
+        write_file(str(plot), op_plot(results))
+    if isinstance(args.json, str):
+        write_file(args.json, _json_of(report))
+        args.json = False
     show(report, args)
     return 0
 
 
+def _base(folder: str, operator: str) -> Path:
+    """Where the files of an operator go, but for their suffixes."""
+    from ..bench.op_figures import card_name
+
+    return Path(folder) / f"operators-{card_name()}-{operator}"
+
+
+def _json_of(report: Report) -> bytes:
+    return (json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n").encode()
+
+
 def _bench_all(args: argparse.Namespace) -> int:
     let_threads_sleep()
-    from ..bench.op_figures import card_name, op_plot
+    from ..bench.op_figures import op_plot
 
     written = []
     for operator in OPERATORS:
         report, results = _measured(args, operator)
-        base = Path(args.folder) / f"operators-{card_name()}-{operator}"
-        data = json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n"
+        base = _base(args.folder, operator)
         for suffix, content in (
             (".md", report.to_markdown().encode()),
-            (".json", data.encode()),
+            (".json", _json_of(report)),
             (".png", op_plot(results)),
         ):
-            path = base.with_name(base.name + suffix)
+            path = base.with_suffix(suffix)
             write_file(str(path), content)
             written.append(str(path))
     if args.json:
@@ -112,7 +139,9 @@ def _measured(args: argparse.Namespace, operator: str) -> tuple[Report, list[OpT
         raise UsageError("--rounds must be at least 1")
     torch.manual_seed(args.seed)
     rates = device_rates()
-    cases = progress(BUILDERS[operator](), f"timing {operator}", quiet=args.quiet or args.json)
+    cases = progress(
+        BUILDERS[operator](), f"timing {operator}", quiet=args.quiet or args.json is True
+    )
     results = [measure_case(case, args.rounds, rates) for case in cases]
     command = bench_command(operator, "--rounds", args.rounds, "--seed", args.seed)
     title = f"{OPERATORS[operator].capitalize()}: microseconds a call"

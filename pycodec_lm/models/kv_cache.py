@@ -28,6 +28,9 @@ MIN_STEP_ROWS = 16
 class KVCache:
     """Keys and values of the tokens seen so far, a fixed number of slots for each row.
 
+    On a GPU a step looks at no position on the host: so it stalls nothing and can be held in a CUDA
+    graph. Whether positions lie inside the cache shows in its logits only.
+
     A token at position p of a row is written into slot p, and a query at position p reads the slots
     0..p of its row. Nothing else is remembered: rows stand at different positions freely, and going
     back is calling `step` again with smaller positions.
@@ -47,6 +50,8 @@ class KVCache:
         shape = (config.n_layers, batch, self.n_slots + 1, config.kv_heads, config.head_dim)
         self.keys_LBSKN = torch.zeros(shape, device=device, dtype=dtype)
         self.values_LBSKN = torch.zeros(shape, device=device, dtype=dtype)
+        # Whether the host looks at positions: for errors, and to read no slots behind the last.
+        self.is_looked_at = device.type == "cpu"
 
     @property
     def batch(self) -> int:
@@ -69,6 +74,7 @@ class CacheStep:
     n_read: int
     key_ranges: tuple[Tensor, Tensor]  # [B, T] each, T rounded up to whole fours
     lengths_B: Tensor | None  # slots that the first token of each row reads, if it is the only one
+    is_outside_BT: Tensor | None  # tokens at no position of the cache, where the host did not look
 
     def attend(self, layer_idx: int, q_BHTN: Tensor, k_BKTN: Tensor, v_BKTN: Tensor) -> Tensor:
         """Stores a layer's new keys and values, and attends to all that may be read: [B, H, T, N].
@@ -113,22 +119,26 @@ def plan_step(
         is_decoding: no row has a valid token behind the first.
 
     Returns:
-        The positions, with those of padding set to 0, and the step.
+        The positions, with those of padding and those outside the cache set to 0, and the step.
 
     Raises:
-        UsageError: a valid position outside the cache, or another number of rows than the cache.
+        UsageError: another number of rows than the cache, or, where the host looks at positions, a
+            valid one outside the cache.
     """
     if valid_BT is not None:
         positions_BT = torch.where(valid_BT, positions_BT, 0)
     if positions_BT.shape[0] != cache.batch:
         raise UsageError(f"{positions_BT.shape[0]} rows for a cache of {cache.batch}")
-    first, last = (int(value) for value in torch.aminmax(positions_BT))
-    if first < 0 or last >= cache.max_len:
-        worst = first if first < 0 else last
-        raise UsageError(f"position {worst} is outside a cache of {cache.max_len} positions")
+    is_outside_BT = None
+    if cache.is_looked_at:
+        n_read = _checked_slots(cache, positions_BT)
+    else:
+        n_read = cache.n_slots
+        is_outside_BT = (positions_BT < 0) | (positions_BT >= cache.max_len)
+        positions_BT = torch.where(is_outside_BT, 0, positions_BT)
+        valid_BT = ~is_outside_BT if valid_BT is None else valid_BT & ~is_outside_BT
     n_queries = -(-positions_BT.shape[1] // _QUERY_MULTIPLE) * _QUERY_MULTIPLE
     queries_BT = F.pad(positions_BT, (0, n_queries - positions_BT.shape[1]))
-    n_read = min((last // _READ_MULTIPLE + 1) * _READ_MULTIPLE, cache.n_slots)
     step = CacheStep(
         cache=cache,
         rows_B1=torch.arange(cache.batch, device=positions_BT.device)[:, None],
@@ -138,5 +148,19 @@ def plan_step(
         n_read=n_read,
         key_ranges=(torch.zeros_like(queries_BT), queries_BT + 1),
         lengths_B=positions_BT[:, 0] + 1 if is_decoding else None,
+        is_outside_BT=is_outside_BT,
     )
     return positions_BT, step
+
+
+def _checked_slots(cache: KVCache, positions_BT: Tensor) -> int:
+    """How many slots to read, by a look at the positions.
+
+    Raises:
+        UsageError: one is outside the cache.
+    """
+    first, last = (int(value) for value in torch.aminmax(positions_BT))
+    if first < 0 or last >= cache.max_len:
+        worst = first if first < 0 else last
+        raise UsageError(f"position {worst} is outside a cache of {cache.max_len} positions")
+    return min((last // _READ_MULTIPLE + 1) * _READ_MULTIPLE, cache.n_slots)

@@ -228,6 +228,8 @@ class Transformer(nn.Module):
             positions_BT, step = plan_step(cache, positions_BT, valid_BT, is_decoding=is_decoding)
             rope = ops.RotaryTable(self.cos[positions_BT], self.sin[positions_BT])
         x_BTD = self.embed(tokens_BT, annotations_BTF, conditions_BC, positions_BT)
+        if step is not None and step.is_outside_BT is not None:
+            x_BTD = x_BTD.masked_fill(step.is_outside_BT[:, :, None], torch.nan)
         for layer_idx, block in enumerate(self.blocks):
             x_BTD = block(x_BTD, rope, layer_idx, step)
         normed: Tensor = self.norm(x_BTD)
@@ -263,7 +265,8 @@ class Transformer(nn.Module):
             logits_BTV; rows of padding are finite and meaningless.
 
         Raises:
-            UsageError: too many tokens, a position outside the cache, missing annotations.
+            UsageError: too many tokens, a position outside the cache (on a GPU, where the host does
+                not look, its logits are NaN), missing annotations.
         """
         return self.logits(
             self.hidden(tokens_BT, annotations_BTF, conditions_BC, cache, positions_BT, valid_BT)

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from ..errors import UsageError
 from ._attention_operators import seen
+from ._checks import INTEGERS, check_tensors
 from ._rotary import RotaryTable, checked_table, turned
 
 __all__ = ["attention", "attention_decode"]
@@ -77,8 +78,10 @@ def attention(
     lo = hi = None
     if key_ranges is not None:
         # A kernel goes as far as hi says.
-        lo = _range_tensor("lo", key_ranges[0], q).clamp(max=k.shape[2])
-        hi = _range_tensor("hi", key_ranges[1], q).clamp(max=k.shape[2])
+        lo, hi = (
+            _range_tensor(name, x, q).clamp(-1, k.shape[2]).int()
+            for name, x in zip(("lo", "hi"), key_ranges, strict=True)
+        )
     elif cu_seqlens is not None:
         lo, hi = _document_ranges(cu_seqlens, q, k, causal=causal)
     elif segments is not None:
@@ -117,6 +120,7 @@ def attention_decode(
         UsageError: a shape, a type or a device does not fit.
     """
     _check_heads(q, k, v, 3)
+    check_tensors(lengths=lengths)
     if lengths.dtype not in (torch.int32, torch.int64) or lengths.shape != q.shape[:1]:
         raise UsageError(
             f"lengths must be int32 or int64 [{q.shape[0]}], not {lengths.dtype}"
@@ -133,11 +137,8 @@ def attention_decode(
 
 
 def _check_heads(q: Tensor, k: Tensor, v: Tensor, n_dims: int) -> None:
-    named = {"q": q, "k": k, "v": v}
-    for name, x in named.items():
-        if not isinstance(x, Tensor):
-            raise UsageError(f"{name} must be a tensor, not {type(x).__name__}")
-    for name, x in named.items():
+    check_tensors(q=q, k=k, v=v)
+    for name, x in (("k", k), ("v", v)):
         if x.device != q.device or x.dtype != q.dtype:
             raise UsageError(f"{name} is {x.dtype} on {x.device}, q is {q.dtype} on {q.device}")
     if q.dtype not in _DTYPES and not (q.dtype == torch.float64 and not q.is_cuda):
@@ -159,18 +160,20 @@ def _check_heads(q: Tensor, k: Tensor, v: Tensor, n_dims: int) -> None:
 
 
 def _range_tensor(name: str, x: Tensor, q: Tensor) -> Tensor:
+    check_tensors(**{name: x})
     shapes = (q.shape[2:3], torch.Size((1, q.shape[2])), torch.Size((q.shape[0], q.shape[2])))
-    if x.shape not in shapes or x.is_floating_point() or x.device != q.device:
+    if x.shape not in shapes or x.dtype not in INTEGERS or x.device != q.device:
         raise UsageError(
             f"{name} must be integers [{q.shape[2]}] or [{q.shape[0]}, {q.shape[2]}] on {q.device},"
             f" not {x.dtype} {list(x.shape)} on {x.device}"
         )
-    return x.view(-1, q.shape[2]).int()
+    return x.view(-1, q.shape[2]).long()
 
 
 def _document_ranges(
     cu_seqlens: Tensor, q: Tensor, k: Tensor, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
+    check_tensors(cu_seqlens=cu_seqlens)
     n_tokens = q.shape[2]
     if q.shape[0] != 1 or k.shape[2] != n_tokens:
         raise UsageError("cu_seqlens needs one row, and as many keys as queries")
@@ -196,7 +199,7 @@ def _segment_ranges(segments: Tensor, q: Tensor, k: Tensor) -> tuple[Tensor, Ten
         raise UsageError("segments needs as many keys as queries")
     ids_RS = _range_tensor("segments", segments, q)
     is_padding_RS = ids_RS < 0
-    ids_RS = torch.where(is_padding_RS, torch.iinfo(torch.int32).max, ids_RS).contiguous()
+    ids_RS = torch.where(is_padding_RS, torch.iinfo(ids_RS.dtype).max, ids_RS).contiguous()
     is_fine_R1 = (ids_RS[:, 1:] >= ids_RS[:, :-1]).all(dim=1, keepdim=True)
     hi_RS = torch.searchsorted(ids_RS, ids_RS, right=True)
     # Padding sees the empty interval at the end, so that neither bound falls along the row.

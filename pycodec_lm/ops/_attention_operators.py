@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .. import reference
 from ._configs import config_of
+from ._gpu import on_its_device
 from ._rotary import turned
 from ._versions import check_versions
 
@@ -246,9 +247,9 @@ def _define() -> None:
         schema="(Tensor q, Tensor k, Tensor v, Tensor lengths, float scale) -> (Tensor, Tensor)",
     )
 
-    attend.register_kernel("cuda")(_forward_on_gpu)
-    attend_backward.register_kernel("cuda")(_backward_on_gpu)
-    decode.register_kernel("cuda")(_decode_on_gpu)
+    attend.register_kernel("cuda")(on_its_device(_forward_on_gpu))
+    attend_backward.register_kernel("cuda")(on_its_device(_backward_on_gpu))
+    decode.register_kernel("cuda")(on_its_device(_decode_on_gpu))
 
     @attend.register_fake
     def _(q: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:  # noqa: ARG001

@@ -18,7 +18,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["OVERRIDE", "choose", "config_of", "table"]
+__all__ = ["OVERRIDE", "choose", "config_of", "entry_for", "table"]
 
 OVERRIDE = "PYCODEC_LM_KERNEL_CONFIGS"
 """Names a TOML file of the same form. Its entries are looked at before those of the table."""
@@ -49,9 +49,15 @@ def choose(kernel: str, facts: Mapping[str, object]) -> dict[str, int]:
     Raises:
         UsageError: none fits, or the file that the environment names is none.
     """
+    entry = entry_for(kernel, facts)
+    return {k: v for k, v in entry.items() if k not in _CONDITIONS and isinstance(v, int)}
+
+
+def entry_for(kernel: str, facts: Mapping[str, object]) -> Entry:
+    """`choose` with the conditions."""
     for entry in table(os.environ.get(OVERRIDE)).get(kernel, ()):
         if all(_holds(name, entry[name], facts) for name in _CONDITIONS if name in entry):
-            return {k: v for k, v in entry.items() if k not in _CONDITIONS and isinstance(v, int)}
+            return entry
     raise UsageError(f"no configuration of {kernel} for {dict(facts)}")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import reference
 from ..errors import UsageError
+from ._checks import check_tensors
 
 __all__ = ["RotaryTable", "checked_table", "rotary_table", "rotate", "turned"]
 
@@ -96,6 +97,7 @@ def rotate(x: Tensor, table: RotaryTable) -> Tensor:
     >>> rotate(torch.ones(1, 1, 2, 2), rotary_table(2, 2))[0, 0].tolist()[0]
     [1.0, 1.0]
     """
+    check_tensors(x=x)
     if x.ndim != 4 or not x.is_floating_point():
         raise UsageError(f"x must be floating point [B, H, S, D], not {x.dtype} {list(x.shape)}")
     cos, sin = checked_table(table, x, x)
@@ -108,6 +110,7 @@ def checked_table(rope: RotaryTable, q: Tensor, k: Tensor) -> tuple[Tensor, Tens
     Raises:
         UsageError: a shape, a type or a device does not fit, or the table wants gradients.
     """
+    check_tensors(cos=rope[0], sin=rope[1])
     n_tokens, width = q.shape[2:]
     if k.shape[2] != n_tokens:
         raise UsageError("rope needs as many keys as queries")

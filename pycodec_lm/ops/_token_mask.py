@@ -35,7 +35,8 @@ def apply_token_bitmask_inplace(
             beyond the bitmask become -inf too.
         bitmask: int32 [W] or [B, W] as `allocate_token_bitmask` makes it. Row i of it belongs to
             row i of the logits. It is copied to the device of the logits.
-        indices: the rows to mask, each once; None for all. The others stay as they are.
+        indices: the rows to mask, each once; None for all. The others stay as they are. Of a tensor
+            on a GPU, where nobody looks, numbers that are no row mask nothing.
 
     Raises:
         UsageError: a shape or a type does not fit.
@@ -98,8 +99,11 @@ def _register() -> None:
 
     if hasattr(torch.ops.pycodec_lm, "apply_token_bitmask"):
         return
+    from ._gpu import on_its_device
+
     check_versions()
 
+    @on_its_device
     def fill_on_gpu(
         logits: Tensor, bitmask: Tensor, rows: Tensor | None, fill: float = -math.inf
     ) -> None:
@@ -169,14 +173,24 @@ def _bitmask_arguments(
     n_rows = logits_BV.shape[0]
     if bits_BW.shape[0] != n_rows:
         raise UsageError(f"a bitmask of {bits_BW.shape[0]} rows for logits of {n_rows}")
-    rows = None
-    if isinstance(indices, torch.Tensor):
-        rows = indices  # torch itself complains while it indexes: a look now would stall a GPU
-    elif indices is not None:
-        if not all(0 <= row < n_rows for row in indices):
-            raise UsageError(f"indices {[*indices]} for logits of {n_rows} rows")
-        rows = torch.tensor([*indices], dtype=torch.int64, device=logits.device)
+    rows = None if indices is None else _rows_of(indices, n_rows).to(logits.device)
     return logits_BV, bits_BW.to(logits.device, non_blocking=True), rows
+
+
+def _rows_of(indices: Any, n_rows: int) -> Tensor:
+    """Rows to mask, int32 or int64 [n]; checked where that costs no look at a GPU."""
+    import torch
+
+    rows = indices
+    if not isinstance(rows, torch.Tensor):
+        rows = torch.tensor([*indices], dtype=None if len(indices) else torch.int64)
+    if rows.dtype not in (torch.int32, torch.int64) or rows.ndim != 1:
+        raise UsageError(f"indices must be int32 or int64 [n], not {rows.dtype} {list(rows.shape)}")
+    # A look at what is on a GPU would stall it, and a tracer has no numbers.
+    is_seen = rows.is_cpu and not torch.compiler.is_compiling()
+    if is_seen and bool(((rows < 0) | (rows >= n_rows)).any()):
+        raise UsageError(f"indices {rows.tolist()} for logits of {n_rows} rows")
+    return rows
 
 
 def _is_plain(logits: Any) -> bool:

@@ -146,6 +146,21 @@ def test_ranges_end_at_the_last_key(return_lse: bool) -> None:
     torch.testing.assert_close(out, ops.attention(q, k, v))
 
 
+def test_ids_and_ranges_beyond_32_bits_are_what_they_are() -> None:
+    tensors, far = qkv(), 1 << 40
+    ids = PADDED.clamp(min=0)
+    expected = ops.attention(*tensors, segments=ids)
+    found = ops.attention(*tensors, segments=ids * far)
+    assert torch.equal(found, expected)  # type: ignore[arg-type]
+    lo, hi = torch.zeros(12).long(), torch.arange(12)
+    expected = ops.attention(*tensors, key_ranges=(lo, hi))
+    wide = (lo, torch.where(hi == 0, -far + 5, hi))
+    assert torch.equal(ops.attention(*tensors, key_ranges=wide), expected)  # type: ignore[arg-type]
+    out = ops.attention(*tensors, key_ranges=(lo - far, hi))
+    assert isinstance(out, torch.Tensor)
+    assert out.isnan().all()
+
+
 def test_segments_that_fall_give_nan_in_their_row_alone() -> None:
     segments = torch.tensor([[0, 1, 0, *[2] * 9], [0] * 12])
     out = ops.attention(*qkv(), segments=segments)
@@ -386,6 +401,11 @@ ONE_ROW = {"q": Q[:1], "k": K[:1], "v": K[:1]}
         ({"cu_seqlens": torch.tensor([0, 6])}, "cu_seqlens needs one row"),
         ({"segments": torch.zeros(5).int()}, "segments must be integers"),
         ({"segments": torch.zeros(6)}, "segments must be integers"),
+        ({"segments": torch.zeros(6).bool()}, "segments must be integers"),
+        ({"segments": [0] * 6}, "segments must be a tensor, not list"),
+        ({"key_ranges": ([0] * 6, [6] * 6)}, "lo must be a tensor, not list"),
+        ({"cu_seqlens": [0, 6]}, "cu_seqlens must be a tensor, not list"),
+        ({"rope": ops.RotaryTable([1.0], [0.0])}, "cos must be a tensor, not list"),
         ({"key_ranges": (torch.zeros(6).int(), torch.zeros(7).int())}, "hi must be integers"),
         ({"rope": ops.rotary_table(5, 8)}, "rotary table of"),
         ({"rope": ops.rotary_table(6, 4)}, "rotary table of"),
@@ -437,7 +457,9 @@ def test_misuse_is_named(changes: dict[str, Any], complaint: str) -> None:
             lambda: ops.attention_decode(Q[:, :, 0].half(), K, K, torch.zeros(2).long()),
             "k is torch.float32",
         ),
+        (lambda: ops.attention_decode(Q[:, :, 0], K, K, [6, 6]), "lengths must be a tensor"),
         (lambda: ops.rotary_table(5, 7), "head_dim = 7"),
+        (lambda: ops.rotate([1.0], ops.rotary_table(5, 8)), "x must be a tensor"),
         (
             lambda: ops.rotate(Q[0], ops.rotary_table(6, 8)),
             r"x must be floating point \[B, H, S, D\]",

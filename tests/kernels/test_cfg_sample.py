@@ -184,6 +184,7 @@ def test_numbers_of_rows_are_those_of_calls() -> None:
         "min_p": [0.0, 0.5, 0.125, 0.0],
     }
     tensors = {name: torch.tensor(values) for name, values in numbers.items()}
+    tensors["temperature"].requires_grad_()  # learned, perhaps: draws have no gradient
     whole = ops.cfg_sample(logits, unconditional, **given_keys, **tensors)
     for row in range(4):
         alone = ops.cfg_sample(

@@ -191,7 +191,7 @@ def test_usage_counts_codes_that_are_equally_used() -> None:
 def test_rows_in_pieces_give_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     z = rows(100, 7).requires_grad_()
     whole = torch.autograd.grad(ops.lfq_entropy(z, temperature=0.5), z)[0]
-    monkeypatch.setattr(sys.modules["pycodec_lm.ops._lfq"], "_CHUNK_ROWS", 9)
+    monkeypatch.setattr(sys.modules["pycodec_lm.ops._lfq_operators"], "_CHUNK_ROWS", 9)
     pieces = torch.autograd.grad(ops.lfq_entropy(z, temperature=0.5), z)[0]
     torch.testing.assert_close(pieces, whole, rtol=1e-11, atol=1e-14)
 

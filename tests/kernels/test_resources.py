@@ -8,7 +8,16 @@ import pytest
 
 triton = pytest.importorskip("triton")
 
-from kernel_resources import ARCHITECTURES, TABLE, cases, resources  # noqa: E402
+from kernel_resources import (  # noqa: E402
+    ARCHITECTURES,
+    TABLE,
+    cases,
+    compiled,
+    resources,
+    with_sizes_of_one,
+)
+
+from pycodec_lm.ops import _configs  # noqa: E402
 
 pytestmark = pytest.mark.triton
 
@@ -35,6 +44,36 @@ def test_resources_are_those_of_the_table(arch: int, case: Any) -> None:
         )
 
 
+def first_of_each_kind() -> list[Any]:
+    """One of all cases that share a kernel and what it branches by."""
+    branches = ("MODE", "ROTARY", "HAS_ROWS")
+    kinds: dict[Any, Any] = {}
+    for case in cases(90):
+        key = case.kernel, *(case.constants.get(name) for name in branches)
+        kinds.setdefault(key, pytest.param(case, id=case.name))
+    return list(kinds.values())
+
+
+@pytest.mark.parametrize("case", first_of_each_kind())
+def test_sizes_of_one_compile(case: Any) -> None:
+    assert compiled(with_sizes_of_one(case), 90).asm["cubin"]
+
+
 def test_table_names_no_other_kernels() -> None:
     named = {arch: set(kernels) for arch, kernels in RECORDED["resources"].items()}
     assert named == {f"sm_{arch}": {case.name for case in cases(arch)} for arch in ARCHITECTURES}
+
+
+def test_every_configuration_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry_for, taken = _configs.entry_for, []
+
+    def note(kernel: str, facts: Any) -> Any:
+        taken.append(entry_for(kernel, facts))
+        return taken[-1]
+
+    monkeypatch.delenv(_configs.OVERRIDE, raising=False)
+    monkeypatch.setattr(_configs, "entry_for", note)
+    assert all(list(cases(arch)) for arch in ARCHITECTURES)
+    for kernel, entries in _configs.table(None).items():
+        for entry in entries:
+            assert any(entry is one for one in taken), (kernel, entry)

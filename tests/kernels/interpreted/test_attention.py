@@ -100,7 +100,7 @@ def test_full_and_causal(
     compare(tensors, is_seen, causal=causal)
 
 
-@pytest.mark.parametrize("width", [1, 24, 64, 80])
+@pytest.mark.parametrize("width", [1, 24, 64, 80, 200])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_widths_and_types(width: int, dtype: torch.dtype) -> None:
     is_seen = torch.ones(35, 35, dtype=torch.bool).tril()

@@ -61,3 +61,33 @@ def test_strides_of_a_cache_that_is_a_part(dtype: torch.dtype) -> None:
     expected = decode(q, part.contiguous(), part.contiguous(), lengths, 8)
     assert torch.equal(found[0], expected[0])
     assert found[0].isfinite().all()
+
+
+def test_many_splits_are_added_in_parts() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 1, 16, generator=generator)
+    k, v = torch.randn(2, 2, 1, 700, 16, generator=generator)
+    lengths = torch.tensor([700, 100])
+    out, lse = decode(q, k, v, lengths, 1000)  # 44 splits
+    expected, expected_lse = decode(q, k, v, lengths, 1)
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(lse, expected_lse, rtol=1e-5, atol=1e-5)
+
+
+def test_lengths_beyond_32_bits_are_cut_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, (k, v) = torch.randn(2, 2, 16, generator=generator), torch.randn(2, 2, 1, 40, 16)
+    out, lse = decode(q, k, v, torch.tensor([5 - (1 << 40), (1 << 40) + 5]), 4)
+    expected, expected_lse = decode(q, k, v, torch.tensor([0, 40]), 4)
+    assert torch.equal(out, expected)
+    assert torch.equal(lse, expected_lse)
+
+
+@pytest.mark.parametrize("programs", [1, 1000])
+def test_nan_is_not_lost(programs: int) -> None:
+    q, cache = torch.randn(3, 2, 16), torch.randn(3, 1, 40, 16)
+    q[0, 1] = math.nan
+    cache[2, 0, 3] = math.nan
+    out, lse = decode(q, cache, cache, torch.tensor([40, 40, 9]), programs)
+    assert out.isnan().all(dim=2).tolist() == [[False, True], [False, False], [True, True]]
+    assert lse.isnan().tolist() == [[False, True], [False, False], [True, True]]

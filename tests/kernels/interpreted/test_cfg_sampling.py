@@ -10,6 +10,7 @@ from sampling_cases import bitmask_of, keys_of, logits_of
 
 from pycodec_lm import ops, reference
 from pycodec_lm.kernels import cfg_sampling as kernels
+from pycodec_lm.kernels import cfg_sampling_rows
 
 SETTINGS = [
     {},
@@ -66,7 +67,7 @@ def assert_same(found: ops.Sampled, expected: ops.Sampled) -> None:
 @triton.jit
 def uniforms_kernel(seeds_ptr, steps_ptr, out_ptr):
     row = tl.program_id(0)
-    value = kernels.philox_uniform(tl.load(seeds_ptr + row), tl.load(steps_ptr + row))
+    value = cfg_sampling_rows.philox_uniform(tl.load(seeds_ptr + row), tl.load(steps_ptr + row))
     tl.store(out_ptr + row, value)
 
 

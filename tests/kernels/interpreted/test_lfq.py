@@ -7,6 +7,7 @@ import torch
 
 from pycodec_lm import reference
 from pycodec_lm.kernels import lfq as kernels
+from pycodec_lm.kernels import lfq_mean
 
 QUANTIZE = {"block_n": 16, "block": 64, "num_warps": 4}
 MEAN = {"block_n": 16, "block_codes": 16, "num_warps": 4, "num_stages": 1}
@@ -82,7 +83,7 @@ def test_mean_assignment(
     n: int, groups: tuple[int, ...], temperature: float, precise: bool, dtype: torch.dtype
 ) -> None:
     z = rows(n, sum(groups), scale=0.4, dtype=dtype)
-    sample, mean = kernels.mean_assignment(z, temperature, groups, precise, **MEAN)
+    sample, mean = lfq_mean.mean_assignment(z, temperature, groups, precise, **MEAN)
     expected_sample, _ = reference.lfq_entropy(z.double(), temperature, groups)
     expected = []
     for part in z.double().split(list(groups), dim=1):
@@ -107,7 +108,7 @@ def test_mean_assignment_backward(n: int, groups: tuple[int, ...], dtype: torch.
         codes = reference.sign_codes(part.shape[1], torch.float64)
         means.append((2 * part @ codes.T / 0.5).softmax(dim=1).mean(dim=0))
     torch.autograd.backward((sample, torch.cat(means)), (d_sample.double(), d_mean.double()))
-    dz = kernels.mean_assignment_backward(z, d_sample, d_mean, 0.5, groups, False, **BACKWARD)
+    dz = lfq_mean.mean_assignment_backward(z, d_sample, d_mean, 0.5, groups, False, **BACKWARD)
     assert dz.dtype == dtype
     assert exact.grad is not None
     # Narrow types round the result.

@@ -37,3 +37,13 @@ def test_what_lies_between_rows_stays() -> None:
     )
     assert padded.isneginf().sum(dim=1).tolist() == [40, 40]
     assert not padded[:, 40:].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_numbers_that_are_no_row_mask_nothing(dtype: torch.dtype) -> None:
+    whole = torch.zeros(6, 40)
+    bitmask = torch.zeros(2, 2, dtype=torch.int32)
+    rows = torch.tensor([-1, 1, 2, 1 << 30], dtype=dtype)
+    kernels.apply_token_bitmask_inplace(whole[2:4], bitmask, rows, -math.inf, block=64, num_warps=4)
+    assert whole.isneginf().all(dim=1).tolist() == [False, False, False, True, False, False]
+    assert whole.isneginf().sum() == 40

@@ -144,7 +144,10 @@ def test_command_prints_and_draws(
     assert set(data["cases"][0]["times"]) == {OURS, "other"}
     assert "other" in data["cases"][0]["ratios"]
     assert plot.read_bytes().startswith(b"\x89PNG")
-    assert main(arguments) == 0
+    written = tmp_path / "lfq.json"
+    assert main([*arguments, "--json", str(written), "--plot", str(tmp_path)]) == 0
+    assert json.loads(written.read_text())["cases"][0]["name"] == "add"
+    assert (tmp_path / f"operators-{card_name()}-lfq.png").read_bytes().startswith(b"\x89PNG")
     out = capsys.readouterr().out
     assert "add: pycodec_lm" in out
     if not torch.cuda.is_available():

@@ -58,6 +58,7 @@ def test_only_the_rows_named_are_masked() -> None:
     logits = torch.zeros(3, 8)
     ops.apply_token_bitmask_inplace(logits, bitmask, [1])
     assert logits.isneginf().all(dim=1).tolist() == [False, True, False]
+    ops.apply_token_bitmask_inplace(logits, bitmask, [])
     ops.apply_token_bitmask_inplace(logits, bitmask, torch.tensor([2]))
     assert logits.isneginf().all(dim=1).tolist() == [False, True, True]
 
@@ -143,6 +144,10 @@ def test_whole_graph_compiles() -> None:
         (torch.zeros(2, 3), np.zeros((2, 1), np.int64), None, "must be int32"),
         (torch.zeros(2, 3), np.zeros((3, 1), np.int32), None, "3 rows for logits of 2"),
         (torch.zeros(2, 3), np.zeros((2, 1), np.int32), [2], "logits of 2 rows"),
+        (torch.zeros(2, 3), np.zeros((2, 1), np.int32), torch.tensor([-1]), "logits of 2 rows"),
+        (torch.zeros(2, 3), np.zeros((2, 1), np.int32), torch.tensor([True]), "indices must be"),
+        (torch.zeros(2, 3), np.zeros((2, 1), np.int32), torch.tensor([[1]]), "indices must be"),
+        (torch.zeros(2, 3), np.zeros((2, 1), np.int32), [True, False], "indices must be"),
     ],
 )
 def test_misuse_is_named(

@@ -274,6 +274,44 @@ def test_one_token_a_row_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert calls[-3:] == [[t + 1] * 3] * 3  # three layers
 
 
+@pytest.mark.parametrize("n_fed", [1, 3])
+def test_on_a_gpu_the_host_looks_at_nothing(n_fed: int) -> None:
+    """Tensors without numbers take the GPU's way, and complain of every look."""
+    model = make_model().to("meta")
+    cache = model.new_cache(3, 9)
+    tokens, annotations, conditions = (x.to("meta") for x in make_inputs(3, n_fed))
+    positions = torch.zeros(3, n_fed, dtype=torch.int64, device="meta")
+    valid = torch.ones(3, n_fed, dtype=torch.bool, device="meta")
+    for given in (None, valid):
+        logits = model.step(tokens, annotations, positions, cache, given, conditions)
+        assert logits.shape == (3, VOCAB)
+
+
+def test_without_a_look_a_position_outside_the_cache_gives_nan_in_its_row() -> None:
+    model = make_model()
+    tokens, annotations, conditions = make_inputs(4, 10)
+    full = model(tokens, annotations, conditions)
+    cache = model.new_cache(4, 10)
+    cache.is_looked_at = False
+    positions = torch.arange(9).expand(4, -1)
+    logits = model.step(
+        tokens[:, :9], annotations[:, :9], positions, cache, conditions_BC=conditions
+    )
+    torch.testing.assert_close(logits, full[:, 8], atol=FLOAT32_SUM_ORDER, rtol=0)
+    for bad in (-1, 10, 1 << 40):
+        for n_fed in (1, 2):
+            far = torch.arange(10 - n_fed, 10).expand(4, -1).clone()
+            far[1, -1] = bad
+            new = slice(10 - n_fed, 10)
+            logits = model.step(tokens[:, new], annotations[:, new], far, cache)
+            assert logits[1].isnan().all()
+            fine = torch.tensor([0, 2, 3])
+            torch.testing.assert_close(logits[fine], full[fine, 9], atol=FLOAT32_SUM_ORDER, rtol=0)
+    # What was written before is whole.
+    logits = model.step(tokens[:, 9:], annotations[:, 9:], torch.full((4, 1), 9), cache)
+    torch.testing.assert_close(logits, full[:, 9], atol=FLOAT32_SUM_ORDER, rtol=0)
+
+
 def test_a_row_does_not_depend_on_the_number_of_rows() -> None:
     model = make_model()
     tokens, annotations, _ = make_inputs(20, 30)
