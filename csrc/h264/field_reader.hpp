@@ -243,6 +243,9 @@ private:
     /// As many modes as are here: their fields look at each other only.
     int intra_modes() {
         const Element flag = p_.at;
+        // A mode takes at least a bit.
+        const int n_modes = (p_.mb.has_transform_8x8 ? 4 : 16) - p_.mb.part;
+        if (n_unseen_ > 0 && n_ <= n_modes && p_.mb.intra_mode.are_all_legal()) return n_new_;
         int n = 0;
         do {
             const uint32_t modes = p_.mb.legal_intra_modes();

@@ -111,6 +111,10 @@ struct IntraModes : Bordered<4> {
         const uint8_t top = at(column, row - 1);
         return std::max(left, top) < kNotAvailable ? std::min(left, top) : kIntraDc;
     }
+    /// All blocks may have all modes: samples to the left, above and at the corner may be used.
+    bool are_all_legal() const {
+        return std::max({at(-1, 0), at(0, -1), at(-1, -1)}) != kNotAvailable;
+    }
     /// The modes that a block may have, a bit each.
     uint32_t legal(int luma4x4_blk_idx) const {
         const int column = column_of(luma4x4_blk_idx);

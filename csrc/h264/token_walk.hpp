@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -127,33 +128,40 @@ private:
             left_over_.push_back(&word);
             return {0, false, false};
         }
-        if (!kSees && p_.at >= Element::kCoeffToken && p_.n_partial + n_left <= kWordBits &&
-            at_.is_bit_limit_far(kWordBits)) {
-            const int n_read = p_.n_partial;
-            const uint64_t fresh = word.bits << depth;
-            WordBits bits(
-                n_read == 0 ? fresh : p_.partial << (kWordBits - n_read) | fresh >> n_read,
-                n_read + n_left
-            );
-            BlockReader block(bits, p_.mb);
-            switch (block.read(p_.at)) {
-                case BlockEnd::kRefused:
-                    return {0, false, false};
-                case BlockEnd::kBegun:
-                    return {n_left, false, false};
-                case BlockEnd::kWhole: {
-                    const int n = n_left - bits.n_left();
-                    if (n == n_left && word.is_last) return {n, false, false};
-                    at_.take_block(n, block.total());
-                    return {n, true, true};
-                }
-                case BlockEnd::kRare:
-                    break;
-            }
+        if (!kSees && p_.at >= Element::kCoeffToken) {
+            if (const std::optional<Taken> taken = take_block(word, depth)) return *taken;
         }
         const bool is_state_seen = kSees || !word.is_last;
         const int n = AvcCursor::FieldReader(at_, word.bits << depth, n_left, is_state_seen).take();
         return {n, n > 0 && (n < n_left || !word.is_last), true};
+    }
+
+    /// The rest of a residual block; nothing where field by field must tell. A block that goes on
+    /// behind the word is not taken, and each word tells by itself.
+    std::optional<Taken> take_block(const AvcTokens::Word& word, int depth) {
+        const int n_left = word.n_bits - depth;
+        const int n_read = p_.n_partial;
+        if (n_read + n_left > kWordBits || !at_.is_bit_limit_far(kWordBits)) return std::nullopt;
+        const uint64_t fresh = word.bits << depth;
+        WordBits bits(
+            n_read == 0 ? fresh : p_.partial << (kWordBits - n_read) | fresh >> n_read,
+            n_read + n_left
+        );
+        BlockReader block(bits, p_.mb);
+        switch (block.read(p_.at)) {
+            case BlockEnd::kRefused:
+                return Taken{0, false, false};
+            case BlockEnd::kBegun:
+                return Taken{n_left, false, false};
+            case BlockEnd::kWhole: {
+                const int n = n_left - bits.n_left();
+                if (n == n_left && word.is_last) return Taken{n, false, false};
+                at_.take_block(n, block.total());
+                return Taken{n, true, true};
+            }
+            default:  // kRare
+                return std::nullopt;
+        }
     }
 
     /// The words that go on with rbsp_trailing_bits(): 1 and zeros to the end of the byte.
@@ -199,6 +207,7 @@ private:
 /// Tokens byte by byte: those that begin with the same bytes share them.
 template <class Visit>
 void walk_odd(const AvcCursor& start, std::span<const AvcTokens::Odd> tokens, const Visit& visit) {
+    if (tokens.empty()) return;
     std::vector<AvcCursor> path{start};  // behind the bytes of the token before that were taken
     for (const AvcTokens::Odd& token : tokens) {
         if (token.n_shared >= path.size()) continue;  // with the byte that was refused
