@@ -26,14 +26,13 @@ from __future__ import annotations
 
 import copy
 import functools
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .avc_assemble import AvcSpeller, Unit, assemble
 from .avc_elements import Piece, code_num_of
-from .rules import Expected, Row, Rule, lineage, make_all, read_rows
+from .rules import Expected, Row, Rule, find_item, lineage, make_all, name_of, place_of, read_rows
 
 FOLDER = Path(__file__).with_name("h264")
 
@@ -104,7 +103,7 @@ def _items(rows: dict[str, Row], name: str) -> list[Any]:
 def _edit(items: list[Any], says: dict[str, Any]) -> None:
     """Units are found as they were before the edit."""
     found = {
-        unit: items[_find(items, unit)]
+        unit: items[find_item(items, unit)]
         for edit in ("with", "replace", "delete", "before", "after")
         for unit in says.get(edit, [])
     }
@@ -113,8 +112,8 @@ def _edit(items: list[Any], says: dict[str, Any]) -> None:
         return next(i for i, item in enumerate(items) if item is found[unit])
 
     for unit in found:  # strings of one name may be one object
-        at = _find(items, unit)
-        items[at] = found[unit] = {_name_of(items[at]): copy.deepcopy(_body_of(items[at]))}
+        at = find_item(items, unit)
+        items[at] = found[unit] = {name_of(items[at]): copy.deepcopy(_body_of(items[at]))}
     for unit, values in says.get("with", {}).items():
         body = _body_of(found[unit])
         if not isinstance(body, dict):
@@ -123,7 +122,7 @@ def _edit(items: list[Any], says: dict[str, Any]) -> None:
         for element in [name for name, value in values.items() if value is None]:
             del body[element]
     for unit, body in says.get("replace", {}).items():
-        found[unit][_name_of(found[unit])] = body
+        found[unit][name_of(found[unit])] = body
     for shift, edit in ((0, "before"), (1, "after")):
         for unit, more in says.get(edit, {}).items():
             at = index(unit) + shift
@@ -133,30 +132,12 @@ def _edit(items: list[Any], says: dict[str, Any]) -> None:
     items += copy.deepcopy(says.get("add", []))
 
 
-def _name_of(item: Any) -> str:
-    return item if isinstance(item, str) else next(iter(item))
-
-
 def _body_of(item: Any) -> Any:
     return {} if isinstance(item, str) else next(iter(item.values()))
 
 
-def _split(place: str) -> tuple[str, int, str, int]:
-    """'SPS 2/delta_scale 3' is SPS, 1, delta_scale, 2: counted from 0."""
-    match = re.fullmatch(r"([A-Z_]+)(?: (\d+))?(?:/(.*?)(?: (\d+))?)?", place)
-    if match is None:
-        raise ValueError(f"{place!r} is no place")
-    unit, n, element, k = match.groups()
-    return unit, int(n or 1) - 1, element or "", int(k or 1) - 1
-
-
-def _find(items: list[Any], unit: str) -> int:
-    name, n, _, _ = _split(unit)
-    return [i for i, item in enumerate(items) if _name_of(item) == name][n]
-
-
 def _find_piece(units: list[Unit], place: str) -> Piece:
-    name, n, element, k = _split(place)
+    name, n, element, k = place_of(place)
     unit = [unit for unit in units if unit.name == name][n]
     return [piece for piece in unit.pieces if piece.element == element][k]
 

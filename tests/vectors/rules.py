@@ -7,6 +7,7 @@ vector is made of each codec says (vectors.py, avc_vectors.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,39 @@ class Row(NamedTuple):
     source: str  # the file of vectors
     says: dict[str, Any]
     is_broken: bool
+
+
+class Place(NamedTuple):
+    """A part or a unit, and an element of it: "SOF0/Hi 2" is SOF0, 0, Hi, 1, counted from 0."""
+
+    name: str
+    n: int
+    element: str
+    k: int
+
+
+def place_of(text: str) -> Place:
+    """A place as the YAML has it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(r"(\w+)(?: (\d+))?(?:/(.+?)(?: (\d+))?)?", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no place")
+    name, n, element, k = match.groups()
+    return Place(name, int(n or 1) - 1, element or "", int(k or 1) - 1)
+
+
+def name_of(item: Any) -> str:
+    """Of a part or a unit as the YAML has it: its name, or {name: body}."""
+    return item if isinstance(item, str) else next(iter(item))
+
+
+def find_item(items: list[Any], text: str) -> int:
+    """Where in a file the part or unit of a place is."""
+    place = place_of(text)
+    return [i for i, item in enumerate(items) if name_of(item) == place.name][place.n]
 
 
 def read_rows(folder: Path, keys: Collection[str]) -> dict[str, Row]:

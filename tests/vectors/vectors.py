@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,16 @@ from .assemble import (
     assemble,
     symbol_of,
 )
-from .rules import Expected, Rule, lineage, make_all, read_rows
+from .rules import (
+    Expected,
+    Rule,
+    find_item,
+    lineage,
+    make_all,
+    name_of,
+    place_of,
+    read_rows,
+)
 
 FOLDER = Path(__file__).with_name("jpeg")
 
@@ -130,11 +138,11 @@ class _Reader:
             return copy.deepcopy(row["file"])
         items = self.items(row["base"])
         for place, body in row.get("replace", {}).items():
-            at = _find_item(items, place)
-            items[at] = {_name_of(items[at]): body}
+            at = find_item(items, place)
+            items[at] = {name_of(items[at]): body}
         for shift, key in ((0, "before"), (1, "after")):
             for place, more in row.get(key, {}).items():
-                at = _find_item(items, place) + shift
+                at = find_item(items, place) + shift
                 items[at:at] = more
         return items
 
@@ -169,34 +177,14 @@ class _Reader:
         )
 
 
-def _name_of(item: Any) -> str:
-    return item if isinstance(item, str) else next(iter(item))
-
-
-def _split(place: str) -> tuple[str, int, str, int]:
-    """'SOF0/Hi 2' is SOF0, 0, Hi, 1: counted from 0."""
-    match = re.fullmatch(
-        r"([A-Za-z0-9]+)(?: (\d+))?(?:/([A-Za-z,]+(?: [a-z]+)?)(?: (\d+))?)?", place
-    )
-    if match is None:
-        raise ValueError(f"{place!r} is no place")
-    part, n, element, k = match.groups()
-    return part, int(n or 1) - 1, element or "", int(k or 1) - 1
-
-
-def _find_item(items: list[Any], place: str) -> int:
-    name, n, _, _ = _split(place)
-    return [i for i, item in enumerate(items) if _name_of(item) == name][n]
-
-
 def _find_part(parts: list[Part], place: str) -> int:
-    name, n, _, _ = _split(place)
+    name, n, _, _ = place_of(place)
     return [i for i, part in enumerate(parts) if part.name == name][n]
 
 
 def _find_piece(parts: list[Part], place: str) -> tuple[Part, Piece]:
     """Without an element, the marker of the part, or its first piece."""
-    _, _, element, k = _split(place)
+    _, _, element, k = place_of(place)
     part = parts[_find_part(parts, place)]
     if not element:
         markers = [piece for piece in part.pieces if piece.element == MARKER]
@@ -220,7 +208,7 @@ def _edit_pieces(parts: list[Part], row: dict[str, Any]) -> None:
         part = parts.pop(_find_part(parts, place))
         parts.insert(_find_part(parts, target), part)
     for place, value in row.get("set", {}).items():
-        _, _, element, k = _split(place)
+        _, _, element, k = place_of(place)
         if element == STUFFING:
             parts[_find_part(parts, place)].stuffing[k + 1] = bytes.fromhex(str(value))
             continue
@@ -236,9 +224,9 @@ def _edit_pieces(parts: list[Part], row: dict[str, Any]) -> None:
 
 def _cut(parts: list[Part], made: Assembled, place: str) -> tuple[Assembled, Expected]:
     """The element is the one that the first missing bit belongs to."""
-    if _split(place)[2] == STUFFING:
+    if place_of(place)[2] == STUFFING:
         part = parts[_find_part(parts, place)]
-        end = made.stuffed[id(part)][_split(place)[3]]
+        end = made.stuffed[id(part)][place_of(place)[3]]
         first_bit = 8 * (end + 1)
     else:
         _, piece = _find_piece(parts, place)
@@ -258,9 +246,9 @@ def _expect(
     parts: list[Part], made: Assembled, place: str, row: dict[str, Any], code: str
 ) -> tuple[Expected, tuple[Part, Piece] | None, tuple[str, ...]]:
     """The first bit at which no legal value is left."""
-    if _split(place)[2] == STUFFING:
+    if place_of(place)[2] == STUFFING:
         part = parts[_find_part(parts, place)]
-        byte = made.stuffed[id(part)][_split(place)[3]]
+        byte = made.stuffed[id(part)][place_of(place)[3]]
         legal = ("00000000",)
         bit = _first_wrong_bit(f"{made.data[byte]:08b}", legal)
         return Expected(code, STUFFING, byte, bit), None, legal
