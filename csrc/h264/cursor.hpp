@@ -337,6 +337,7 @@ private:
     static int level_suffix_size(const Macroblock& mb);
     static int suffix_length_after(const Macroblock& mb, uint32_t suffix);
     // ending.cpp
+    bool is_right_behind_picture() const;
     bool prefers_another_slice(uint32_t next_mb) const;
     bool prefers_end(uint32_t next_mb) const;
     bool is_flat_behind(uint32_t first_flat_mb) const;

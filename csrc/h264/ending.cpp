@@ -242,6 +242,11 @@ uint64_t AvcCursor::slices_of_picture() const {
     return grammar_->slicing == Slicing::kMacroblock ? sps().frame_mbs() : 1;
 }
 
+bool AvcCursor::is_right_behind_picture() const {
+    const Position& p = position_;
+    return p.at == Element::kStartCode && p.n_zeros == 0 && p.phase == Phase::kAfter;
+}
+
 std::optional<uint64_t> AvcCursor::n_whole_slices() const {
     const Position& p = position_;
     if (p.at != Element::kStartCode || p.n_zeros != 0) return std::nullopt;
@@ -256,11 +261,18 @@ uint64_t AvcCursor::bytes_to_complete() const {
     const Position& p = cursor.position_;
     const uint64_t start = p.offset;
     const auto& behind = grammar_->bytes_behind_slices;
+    const std::shared_ptr<BytesBehindPicture> shared = context_->behind;
+    std::optional<uint64_t> picture_end;
     uint32_t first_flat_mb = p.next_mb;
     uint64_t slice = p.n_slices;
     while (!cursor.is_complete()) {
         const auto n_slices = cursor.n_whole_slices();
         if (n_slices && *n_slices < behind.size()) return p.offset - start + behind[*n_slices];
+        if (shared && cursor.is_right_behind_picture() && p.n_pictures == shared->n_pictures) {
+            const uint64_t n_bytes = shared->n_bytes;
+            if (n_bytes != BytesBehindPicture::kUnknown) return p.offset - start + n_bytes;
+            picture_end = p.offset;
+        }
         cursor.accept_ending(cursor.ending_byte());
         if (p.n_slices != slice) {
             slice = p.n_slices;
@@ -268,6 +280,7 @@ uint64_t AvcCursor::bytes_to_complete() const {
         }
         if (cursor.is_flat_behind(first_flat_mb)) cursor.skip_flat_macroblocks();
     }
+    if (picture_end) shared->n_bytes = p.offset - *picture_end;
     return p.offset - start;
 }
 

@@ -47,6 +47,8 @@ void AvcCursor::begin_slice_data() {
         .has_transform_8x8 = pps().transform_8x8_mode_flag,
     };
     ++p.n_slices;
+    if (grammar_->n_pictures && !grammar_->is_pinned())
+        context_.edit().behind = std::make_shared<BytesBehindPicture>(p.n_pictures + 1);
     p.next_mb = p.slice.first_mb;
     p.column = p.next_mb % p.limits.width_mbs;
     p.left = {};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -159,6 +160,17 @@ struct PictureNumbers {
     int64_t bottom = 0;  // BottomFieldOrderCnt
 };
 
+/// Bytes of the ending behind a picture. What its slice data say does not change them, so states
+/// inside it share them; whoever is asked first works them out.
+struct BytesBehindPicture {
+    static constexpr uint64_t kUnknown = UINT64_MAX;
+
+    explicit BytesBehindPicture(uint64_t n) : n_pictures(n) {}
+
+    const uint64_t n_pictures;  // with this one
+    std::atomic<uint64_t> n_bytes = kUnknown;
+};
+
 /// What changes with headers only.
 struct Context {
     CopyOnWrite<ParameterSets> sets;
@@ -182,6 +194,7 @@ struct Context {
     bool has_mmco1_to_3 = false;
     uint8_t slice_types = 0;  // of the picture so far, a bit each
     bool has_one_slice_type = false;
+    std::shared_ptr<BytesBehindPicture> behind;  // null where bytes_behind_slices says it
 };
 
 }  // namespace pycodec_lm::h264
