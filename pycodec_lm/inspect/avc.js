@@ -18,7 +18,7 @@ const codecOf = (data, { number, place }) => {
   ];
   // What bits of a macroblock are for: data.kinds.
   const kindOf = (field, name) => {
-    if (["mb_type", "sub_mb_type", "pcm_alignment_zero_bit", "coded_block_pattern", "mb_qp_delta"].includes(name)) return 0;
+    if (["mb_type", "sub_mb_type", "transform_size_8x8_flag", "pcm_alignment_zero_bit", "coded_block_pattern", "mb_qp_delta"].includes(name)) return 0;
     if (name === "pcm_sample_luma") return 2;
     if (name === "pcm_sample_chroma") return 3;
     return field.block < 0 ? 1 : field.block < data.chroma ? 2 : 3;

@@ -48,8 +48,9 @@ MB_TYPES = (
 """Names of macroblock types: those of Table 7-11, then those of Table 7-13."""
 
 BIT_KINDS = ("types", "prediction", "luma", "chroma")
-"""What the bits of a macroblock are for: mb_type, sub_mb_type, coded_block_pattern, mb_qp_delta;
-intra modes, reference indices, motion vectors; coefficients of luma; those of chroma."""
+"""What the bits of a macroblock are for: mb_type, sub_mb_type, transform_size_8x8_flag,
+coded_block_pattern, mb_qp_delta; intra modes, reference indices, motion vectors; coefficients of
+luma; those of chroma."""
 
 _MB_PX = 16
 

@@ -1,6 +1,7 @@
 """Streams for these tests: the smallest, some of x264's, and hostile ones."""
 
 from clip_files import pan
+from vectors.avc_assemble import AvcSpeller, assemble
 
 from pycodec_lm.codecs.avc import AvcSettings, encode
 
@@ -46,8 +47,25 @@ def large_stream(n_pictures: int) -> bytes:
     return first + idr(GREY * (width * height)) + b"".join(skipped)
 
 
+def high_stream() -> bytes:
+    """Weights, and macroblocks of both slices with the 8x8 transform."""
+    modes = "transform_size_8x8_flag:1 4*prev_intra8x8_pred_mode_flag:1"
+    intra = f"mb_type:0 {modes} intra_chroma_pred_mode:0 coded_block_pattern:3"
+    motion = "mb_type:0 mvd_l0[0]:1 mvd_l0[1]:-1 coded_block_pattern:2"
+    inter = f"{motion} transform_size_8x8_flag:1 mb_qp_delta:0 4*coeff_token=1"
+    weights = {"luma_weight_l0_flag": 1, "luma_weight_l0": 3, "luma_offset_l0": -1}
+    items = [
+        {"SPS": {"profile_idc": 100, "constraint_set_flags": 0}},
+        {"PPS": {"weighted_pred_flag": 1, "transform_8x8_mode_flag": 1}},
+        {"IDR": {"data": [intra, "GREY"]}},
+        {"P": weights | {"data": [inter, "mb_skip_run:1"]}},
+    ]
+    return assemble(AvcSpeller().spell(items)).data
+
+
 FILES = {
     "small": STREAM,
+    "high": high_stream(),
     "pcm": pcm_stream(),
     "slices": b"".join(
         [
