@@ -38,6 +38,10 @@ struct BinValues {
         const bool is_symbol = value >= 0 && value < PrefixCode::kMaxSymbols;
         return {is_symbol ? uint64_t{1} << value : 0, value, value};
     }
+
+    constexpr bool contains(int32_t value) const {
+        return (only(value).symbols & symbols) != 0 || (first <= value && value <= last);
+    }
 };
 
 /// The bin strings of a syntax element with few values, and the ctxIdx of each bin.

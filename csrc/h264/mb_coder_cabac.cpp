@@ -15,7 +15,8 @@ constexpr int32_t kMaxMvd = 1 << 15;
 
 }  // namespace
 
-int32_t BinWriter::code(BinString string, const BinValues&, int32_t value) {
+int32_t BinWriter::code(BinString string, const BinValues& legal, int32_t value) {
+    if (!legal.contains(value)) throw BrokenSyntax("a value has no bin string");
     const BinValues wanted = BinValues::only(value);
     while (!string.is_whole()) {
         const bool bin = string.can_be(true, wanted);
