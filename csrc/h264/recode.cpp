@@ -17,7 +17,8 @@ std::vector<uint8_t> rbsp_of(std::span<const uint8_t> unit) {
     std::vector<uint8_t> rbsp;
     int n_zeros = 0;
     for (const uint8_t byte : unit.subspan(1)) {
-        const bool is_escape = n_zeros >= 2 && byte == 3;
+        const bool is_escape = n_zeros == 2 && byte == 3;
+        if (n_zeros == 2 && byte < 3) throw BrokenSyntax("a NAL unit has 00 00 00 or 00 00 02");
         n_zeros = byte == 0 ? n_zeros + 1 : 0;
         if (!is_escape) rbsp.push_back(byte);
     }
@@ -36,6 +37,7 @@ void put_nal(std::vector<uint8_t>& out, uint8_t header, std::span<const uint8_t>
         out.push_back(byte);
         n_zeros = byte == 0 ? n_zeros + 1 : 0;
     }
+    if (n_zeros == 2) out.push_back(3);  // no NAL unit ends with 00
 }
 
 std::vector<bool> bits_of(std::span<const uint8_t> bytes, size_t first, size_t end) {

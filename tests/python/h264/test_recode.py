@@ -12,7 +12,7 @@ from pycodec_lm import _core
 from pycodec_lm.bench.avc_field_walk import write_random_stream
 from pycodec_lm.errors import UsageError
 
-from .streams import HEAD, STREAM, idr, nal, pps, sps
+from .streams import HEAD, START, STREAM, idr, nal, pps, sps
 
 N_WALKS = 40
 X264 = (
@@ -102,11 +102,18 @@ def test_what_is_not_in_scope_is_named() -> None:
         (b"\0\0\1" + pps() + b"\0\0\1" + idr(), "a sequence parameter set is missing"),
         (HEAD + b"\0\0\1" + b"\x42\x88", "data partitioning"),
         (HEAD + b"\0\0\1" + idr()[:-1], "ends too early"),
+        (b"\0\0\1" + sps() + b"\0\0\0\3", "00 00 00"),
     ):
         with pytest.raises(UsageError, match=message):
             _core.recode_avc(data, cabac=True)
     with pytest.raises(UsageError, match="cabac_init_idc must be 0, 1 or 2"):
         _core.recode_avc(STREAM, cabac=True, cabac_init_idc=3)
+
+
+def test_a_unit_that_ends_with_zeros_stays_one() -> None:
+    stream = HEAD + b"\0\0\3" + START + idr()
+    once, _ = _core.recode_avc(stream, cabac=False)
+    assert once == stream
 
 
 def test_the_profile_becomes_one_that_has_cabac() -> None:
