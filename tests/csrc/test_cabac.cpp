@@ -336,4 +336,21 @@ TEST(cabac_has_no_bins_for_an_8x8_block_without_levels) {
     CHECK(testing::message_of<BrokenSyntax>(write) == "a value has no bin string");
 }
 
+TEST(cabac_writes_nothing_that_its_reader_refuses) {
+    SliceFacts slice;
+    slice.type = MbSliceType::kP;
+    slice.num_ref_idx_active = {2, 0};
+    const auto write = [&](uint8_t ref_idx) {
+        std::vector<MacroblockSyntax> mbs(1);
+        mbs[0].ref_idx[0].fill(ref_idx);
+        std::vector<bool> bits;
+        BinWriter port(bits, ContextStates(ContextColumn::kCabacInitIdc0, 26));
+        CabacMbCoder coder(port);
+        code_slice_data(coder, slice, mbs, false);
+        return bits.size();
+    };
+    CHECK(write(1) > 0);
+    CHECK(testing::message_of<BrokenSyntax>([&] { write(2); }) == "a value has no bin string");
+}
+
 }  // namespace
