@@ -35,17 +35,18 @@ AvcTokens::AvcTokens(const TokenTrie& trie) : trie_(&trie) {
         path.resize(trie.node(node).depth - size_t{1});
         path.push_back(trie.node(node).byte);
         if (trie.tokens_at(node).empty()) continue;
+        const uint64_t bits = path.size() <= kMaxWordBytes ? word_of(path) : 0;
+        const uint8_t n_end_zeros = n_end_zeros_of(path);
         for (size_t n_zeros = 0; n_zeros < kStates; ++n_zeros) {
             if (path.size() <= kMaxWordBytes && !is_odd(path, n_zeros)) {
                 auto& words = words_[n_zeros];
-                const uint64_t bits = word_of(path);
                 if (!words.empty() && (bits ^ words.back().bits) >> (64 - words.back().n_bits) == 0)
                     words.back().is_last = false;
                 words.push_back(
                     {.bits = bits,
                      .node = node,
                      .n_bits = static_cast<uint8_t>(8 * path.size()),
-                     .n_end_zeros = n_end_zeros_of(path)}
+                     .n_end_zeros = n_end_zeros}
                 );
                 continue;
             }

@@ -249,11 +249,12 @@ bool AvcCursor::is_right_behind_picture() const {
 
 std::optional<uint64_t> AvcCursor::n_whole_slices() const {
     const Position& p = position_;
-    if (p.at != Element::kStartCode || p.n_zeros != 0) return std::nullopt;
-    const bool is_in_picture = p.phase == Phase::kPicture;
-    if (!is_in_picture && p.phase != Phase::kAfter) return std::nullopt;
-    if (is_in_picture && grammar_->slicing != Slicing::kMacroblock) return std::nullopt;
-    return p.n_pictures * slices_of_picture() + (is_in_picture ? p.next_mb : 0);
+    if (is_right_behind_picture()) return p.n_pictures * slices_of_picture();
+    const bool is_right_behind_macroblock = p.at == Element::kStartCode && p.n_zeros == 0 &&
+                                            p.phase == Phase::kPicture &&
+                                            grammar_->slicing == Slicing::kMacroblock;
+    if (!is_right_behind_macroblock) return std::nullopt;
+    return p.n_pictures * slices_of_picture() + p.next_mb;
 }
 
 uint64_t AvcCursor::bytes_to_complete() const {

@@ -20,6 +20,10 @@ inline constexpr uint32_t kMaxMacroblockBits = 3200;
 // More than any symbol and the cheapest way on from it to the end of the macroblock can take.
 inline constexpr uint32_t kFarBits = 480;
 inline constexpr uint32_t kCodedBlockPatterns = 48;  // Table 9-4
+inline constexpr uint8_t kIPcm = 25;                 // Table 7-11
+inline constexpr uint8_t kP8x8Ref0 = 4;              // Table 7-13
+inline constexpr uint8_t kPIntraTypes = 5;  // from which on mb_type is of I slices, Table 7-13
+inline constexpr size_t kPcmSamples = 384;
 
 /// The row or column of 4x4 blocks at a side of a macroblock.
 struct MbEdge {

@@ -3,7 +3,6 @@
 namespace pycodec_lm::h264 {
 namespace {
 
-constexpr uint8_t kIPcm = 25;  // Table 7-11
 constexpr uint8_t kList0 = 1;
 constexpr uint8_t kList1 = 2;
 constexpr uint8_t kBi = 3;

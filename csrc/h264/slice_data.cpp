@@ -7,11 +7,7 @@
 namespace pycodec_lm::h264 {
 namespace {
 
-constexpr uint32_t kIPcm = 25;        // Table 7-11
-constexpr uint32_t kPIntraTypes = 5;  // Table 7-13: I types follow the P types
-constexpr uint32_t kP8x8Ref0 = 4;
 constexpr int kPcmLumaSamples = 256;
-constexpr int kPcmSamples = 384;
 constexpr int kSubMbMvs[] = {1, 2, 2, 4};  // Table 7-17
 constexpr int kNoMvLimit = 64;
 
@@ -47,7 +43,7 @@ void AvcCursor::begin_slice_data() {
         .has_transform_8x8 = pps().transform_8x8_mode_flag,
     };
     ++p.n_slices;
-    if (grammar_->n_pictures && !grammar_->is_pinned())
+    if (grammar_->n_pictures && grammar_->bytes_behind_slices.empty())
         context_.edit().behind = std::make_shared<BytesBehindPicture>(p.n_pictures + 1);
     p.next_mb = p.slice.first_mb;
     p.column = p.next_mb % p.limits.width_mbs;
