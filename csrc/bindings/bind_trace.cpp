@@ -100,7 +100,7 @@ void register_rows() {
 
 void bind_trace(py::module_& m) {
     py::list elements;
-    for (int i = 0; i <= static_cast<int>(Element::kRunBefore); ++i) {
+    for (int i = 0; i <= static_cast<int>(kLastElement); ++i) {
         const ElementInfo& element = info(static_cast<Element>(i));
         elements.append(py::make_tuple(element.name, element.clause));
     }

@@ -122,12 +122,14 @@ enum class Code : uint8_t {
     kTotalCoeff,
     kMacroblockBits,
     kPcmSample,
+    kCabacStart,
+    kEndOfSlice,
+    kBinCount,
     kProfileUnsupported,
     kNalUnitUnsupported,
     kChromaUnsupported,
     kBitDepthUnsupported,
     kInterlaceUnsupported,
-    kCabacUnsupported,
     kSliceGroupsUnsupported,
     kSliceOrderUnsupported,
     kRedundantPictureUnsupported,
@@ -324,11 +326,15 @@ enum class Element : uint8_t {
     kMarkedLongTermPicNum,
     kLongTermFrameIdx,
     kMaxLongTermFrameIdxPlus1,
+    kCabacInitIdc,
     kSliceQpDelta,
     kDisableDeblockingFilterIdc,
     kSliceAlphaC0OffsetDiv2,
     kSliceBetaOffsetDiv2,
     kMbSkipRun,
+    kCabacAlignmentOneBit,
+    kMbSkipFlag,
+    kEndOfSliceFlag,
     kMbType,
     kPcmAlignmentZeroBit,
     kPcmSampleLuma,
@@ -350,8 +356,14 @@ enum class Element : uint8_t {
     kLevelPrefix,
     kLevelSuffix,
     kTotalZeros,
-    kRunBefore,  // the last: csrc/h264 compares
+    kRunBefore,
+    kCodedBlockFlag,
+    kSignificantCoeffFlag,
+    kLastSignificantCoeffFlag,
+    kCoeffAbsLevelMinus1,
+    kCoeffSignFlag,
 };
+inline constexpr Element kLastElement = Element::kCoeffSignFlag;
 
 struct CodeInfo {
     Family family;

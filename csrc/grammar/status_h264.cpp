@@ -116,6 +116,15 @@ constexpr CodeRow kCodes[] = {
      {kCorrupt, "macroblock_bits", "H.264 A.3.1",
       "the macroblock cannot end within 3200 bits"}},
     {Code::kPcmSample, {kCorrupt, "pcm_sample", "H.264 A.2.1", "a PCM sample is 0"}},
+    {Code::kCabacStart,
+     {kCorrupt, "cabac_start", "H.264 9.3.1.2",
+      "codIOffset begins as 510 or 511"}},
+    {Code::kEndOfSlice,
+     {kCorrupt, "end_of_slice", "H.264 7.3.4",
+      "end_of_slice_flag cannot be {value} here"}},
+    {Code::kBinCount,
+     {kCorrupt, "bin_count", "H.264 7.4.2.10",
+      "the picture has more bins than its bytes allow: cabac_zero_words are missing"}},
     {Code::kProfileUnsupported,
      {kUnsupported, "profile_unsupported", "H.264 A.2",
       "profile_idc {value} is not supported"}},
@@ -131,9 +140,6 @@ constexpr CodeRow kCodes[] = {
     {Code::kInterlaceUnsupported,
      {kUnsupported, "interlace_unsupported", "H.264 7.4.2.1.1",
       "fields are not supported"}},
-    {Code::kCabacUnsupported,
-     {kUnsupported, "cabac_unsupported", "H.264 9.3",
-      "CABAC is not supported"}},
     {Code::kSliceGroupsUnsupported,
      {kUnsupported, "slice_groups_unsupported", "H.264 7.4.2.2",
       "slice groups are not supported"}},
@@ -295,11 +301,15 @@ constexpr ElementInfo kElements[] = {
     {"long_term_pic_num", "H.264 7.4.3.3"},
     {"long_term_frame_idx", "H.264 7.4.3.3"},
     {"max_long_term_frame_idx_plus1", "H.264 7.4.3.3"},
+    {"cabac_init_idc", "H.264 7.4.3"},
     {"slice_qp_delta", "H.264 7.4.3"},
     {"disable_deblocking_filter_idc", "H.264 7.4.3"},
     {"slice_alpha_c0_offset_div2", "H.264 7.4.3"},
     {"slice_beta_offset_div2", "H.264 7.4.3"},
     {"mb_skip_run", "H.264 7.4.4"},
+    {"cabac_alignment_one_bit", "H.264 7.4.4"},
+    {"mb_skip_flag", "H.264 7.4.4"},
+    {"end_of_slice_flag", "H.264 7.4.4"},
     {"mb_type", "H.264 7.4.5"},
     {"pcm_alignment_zero_bit", "H.264 7.4.5"},
     {"pcm_sample_luma", "H.264 7.4.5"},
@@ -322,10 +332,15 @@ constexpr ElementInfo kElements[] = {
     {"level_suffix", "H.264 9.2.2"},
     {"total_zeros", "H.264 9.2.3"},
     {"run_before", "H.264 9.2.3"},
+    {"coded_block_flag", "H.264 7.4.5.3.3"},
+    {"significant_coeff_flag", "H.264 7.4.5.3.3"},
+    {"last_significant_coeff_flag", "H.264 7.4.5.3.3"},
+    {"coeff_abs_level_minus1", "H.264 7.4.5.3.3"},
+    {"coeff_sign_flag", "H.264 7.4.5.3.3"},
 };
 static_assert(
     std::size(kElements) ==
-    static_cast<size_t>(Element::kRunBefore) - static_cast<size_t>(Element::kStartCode) + 1
+    static_cast<size_t>(kLastElement) - static_cast<size_t>(Element::kStartCode) + 1
 );
 
 }  // namespace

@@ -39,6 +39,7 @@ ByteSet AvcCursor::allowed() const {
     // Bytes of start codes and those that must be escaped are few; the others are data or nothing.
     try_byte(0);
     try_byte(1);
+    if (is_behind_cabac_slice()) try_byte(3);
     if (p.at == Element::kStartCode || is_pinned_unit_over()) return set;
     if (p.after_emulation) {
         try_byte(2);

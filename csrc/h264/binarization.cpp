@@ -90,18 +90,14 @@ BinString intra_chroma_pred_mode(const NeighbourMb* a, const NeighbourMb* b) {
 }
 
 // 9.3.3.1.1.6
-BinString ref_idx(const NeighbourMotion& a, const NeighbourMotion& b) {
-    const bool is_a = a.is_available && a.ref_idx > 0;
-    const bool is_b = b.is_available && b.ref_idx > 0;
-    return BinString::of_code(kRefIdxCode, static_cast<uint16_t>((is_a ? 1 : 0) + (is_b ? 2 : 0)));
+BinString ref_idx(bool a, bool b) {
+    return BinString::of_code(kRefIdxCode, static_cast<uint16_t>((a ? 1 : 0) + (b ? 2 : 0)));
 }
 
 // 9.3.3.1.1.7
-BinString mvd(int component, const NeighbourMotion& a, const NeighbourMotion& b) {
-    const auto c = static_cast<size_t>(component);
-    const int sum = (a.is_available ? a.abs_mvd[c] : 0) + (b.is_available ? b.abs_mvd[c] : 0);
+BinString mvd(int component, int sum) {
     const int increment = sum < 3 ? 0 : sum > 32 ? 2 : 1;
-    const uint16_t offset = kMvd[c];
+    const uint16_t offset = kMvd[static_cast<size_t>(component)];
     return BinString::of_number({
         .k = 3,
         .u_coff = 9,

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string_view>
 
+#include "h264/macroblock.hpp"
 #include "h264/prefix_code.hpp"
 
 namespace pycodec_lm::h264 {
@@ -217,27 +218,6 @@ enum class BlockCat : uint8_t {
     kLuma8x8,
 };
 
-/// What a neighbouring macroblock says to the contexts of another. One that is not available, or
-/// not of the slice, is none.
-struct NeighbourMb {
-    bool is_skipped = false;  // P_Skip, B_Skip
-    bool is_direct = false;   // B_Skip, B_Direct_16x16
-    bool is_intra = false;
-    bool is_intra_nxn = false;  // I_NxN
-    bool is_pcm = false;        // I_PCM
-    bool transform_size_8x8_flag = false;
-    uint8_t cbp_luma = 0;    // CodedBlockPatternLuma, 15 of I_PCM
-    uint8_t cbp_chroma = 0;  // CodedBlockPatternChroma, 2 of I_PCM
-    uint8_t intra_chroma_pred_mode = 0;
-};
-
-/// A neighbouring partition as ref_idx_lX and mvd_lX ask for it.
-struct NeighbourMotion {
-    bool is_available = false;  // inter predicted from the list, by values that are coded
-    uint8_t ref_idx = 0;
-    std::array<uint16_t, 2> abs_mvd{};  // absMvdComp, x and y
-};
-
 enum class MbSliceType : uint8_t { kI, kP, kB };
 
 /// The bin strings of syntax elements in their place, `a` and `b` being neighbours to the left and
@@ -258,9 +238,11 @@ BinString mb_qp_delta(bool was_changed);
 BinString prev_intra_pred_mode_flag();  // of 4x4 and 8x8 blocks
 BinString rem_intra_pred_mode();        // of 4x4 and 8x8 blocks
 BinString intra_chroma_pred_mode(const NeighbourMb* a, const NeighbourMb* b);
-BinString ref_idx(const NeighbourMotion& a, const NeighbourMotion& b);
+/// @param a, b whether the partitions beside have a coded index above 0 of the list
+BinString ref_idx(bool a, bool b);
 /// @param component 0 horizontal, 1 vertical
-BinString mvd(int component, const NeighbourMotion& a, const NeighbourMotion& b);
+/// @param sum of absMvdComp of the partitions beside
+BinString mvd(int component, int sum);
 BinString end_of_slice_flag();
 
 /// @param a, b whether the neighbouring blocks are coded, transBlockA and transBlockB

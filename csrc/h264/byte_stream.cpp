@@ -2,6 +2,7 @@
 #include <optional>
 #include <utility>
 
+#include "h264/cabac_zero_words.hpp"
 #include "h264/cursor.hpp"
 
 namespace pycodec_lm::h264 {
@@ -40,21 +41,41 @@ bool AvcCursor::accept(uint8_t byte) {
 /// trailing_zero_8bits or leading_zero_8bits.
 bool AvcCursor::accept_start_code(uint8_t byte) {
     Position& p = position_;
-    if (!is_in_pinned_bytes()) {
+    const bool is_word_due = is_zero_word_due();
+    if (is_word_due) {
+        if (byte != (p.n_zeros < 2 ? 0 : 3)) return false;
+    } else if (!is_in_pinned_bytes()) {
         if (is_stream_full()) return false;
         if (has_short_start_codes() && byte != (p.n_zeros < n_start_zeros() ? 0 : 1)) return false;
     }
     if (byte == 0) {
         if (p.n_zeros < 3) ++p.n_zeros;
+    } else if (byte == 3) {
+        if (!may_have_zero_word()) return false;
+        p.n_zeros = 0;
+        p.n_vcl_bytes += kEscapedZeroWord.size();
     } else {
         if (byte != 1 || p.n_zeros < 2 || p.phase == Phase::kEndOfStream) return false;
         if (p.n_zeros == 2 && !may_start_with_three_bytes()) return false;
         p.has_zero_byte = p.n_zeros == 3;
         p.n_zeros = 0;
+        p.nal_begin = p.offset + 1;
         expect(Element::kForbiddenZeroBit);
     }
     ++p.offset;
     return true;
+}
+
+/// The picture that is whole has more bins than its bytes allow: 7.4.2.10.
+bool AvcCursor::is_zero_word_due() const {
+    const Position& p = position_;
+    return p.cabac.n_bins > 0 && p.phase == Phase::kAfter && is_behind_cabac_slice() &&
+           n_cabac_zero_words(p.cabac.n_bins, p.n_vcl_bytes, sps().frame_mbs()) > 0;
+}
+
+/// After the zeros of one.
+bool AvcCursor::may_have_zero_word() const {
+    return position_.n_zeros == 2 && is_behind_cabac_slice();
 }
 
 /// Some NAL unit that may follow is not the first of its access unit, nor a parameter set (B.1.2).
@@ -103,9 +124,10 @@ bool AvcCursor::can_follow_emulation() const {
 bool AvcCursor::take_payload_byte(uint8_t byte) {
     Position& p = position_;
     if (p.at >= Element::kMbSkipRun) {
-        const DataPosition before = p;
+        SavedPosition before;
+        before.save(p, p.limits.has_cabac);
         if (take_rbsp_byte(byte)) return true;
-        static_cast<DataPosition&>(p) = before;
+        before.restore(p);
         return false;
     }
     const Position before = p;
@@ -134,10 +156,12 @@ bool AvcCursor::take_rbsp_byte(uint8_t byte) {
         if (n_taken > 0) continue;
         if (!at_end) return false;
         static_cast<DataPosition&>(p) = *at_end;  // only the end is left
-        end_nal_unit();
+        end_nal_unit(p.offset + 1);
         return true;
     }
-    if (at_end) {
+    if (p.at == Element::kRbspTrailingBits && p.limits.has_cabac && is_in_slice()) {
+        end_nal_unit(p.offset + 1);  // rbsp_stop_one_bit was the last of the byte
+    } else if (at_end) {
         p.ended = {.is_alive = true, .n_mvs = at_end->last_n_mvs, .next_mb = at_end->next_mb};
     } else if (p.at == Element::kNalPayload) {
         p.ended = {.is_alive = byte != 0};
@@ -151,7 +175,7 @@ void AvcCursor::become_ended() {
     const Ended ended = p.ended;
     p.last_n_mvs = ended.n_mvs;
     p.next_mb = ended.next_mb;
-    end_nal_unit();
+    end_nal_unit(p.offset - ended.n_zeros);
     p.n_zeros = ended.n_zeros;
 }
 

@@ -48,6 +48,44 @@ public:
         for (; cod_i_range_ < 256; cod_i_range_ <<= 1) open_bit();
     }
 
+    /// How much of a bin's part is possible.
+    enum class Part : uint8_t { kNone, kSome, kAll };
+    Part part_of(bool bin, uint16_t ctx_idx, const ContextStates& states) const {
+        int64_t split = cod_i_range_;
+        bool is_upper = bin;
+        if (ctx_idx != kBypass) {
+            uint32_t range_of_upper = 2;
+            if (ctx_idx != kTerminate) {
+                const ContextState state = states[ctx_idx];
+                range_of_upper = range_of_lps(state, cod_i_range_);
+                is_upper = bin != (state.val_mps != 0);
+            }
+            split = 2 * (int64_t{cod_i_range_} - range_of_upper);
+        }
+        const int64_t first = is_upper ? split : 0;
+        const int64_t last = (is_upper ? 2 * int64_t{cod_i_range_} : split) - 1;
+        const int64_t low = lowest();
+        const int64_t high = highest();
+        if (high < first || last < low) return Part::kNone;
+        return low <= first && last <= high ? Part::kAll : Part::kSome;
+    }
+
+    /// A full interval forgets the bits that have come.
+    ///
+    /// @return what the open bits are at least, as a number, and how many they were; behind it
+    ///     kFreshBits are open and may be anything
+    struct Low {
+        uint64_t number;
+        int n_bits;
+    };
+    static constexpr int kFreshBits = 10;
+    Low forget_bits() {
+        const Low low{static_cast<uint64_t>(-first_), n_open_};
+        first_ = 0;
+        n_open_ = kFreshBits;
+        return low;
+    }
+
     /// The bits that end the code behind those that have come.
     struct Ending {
         uint64_t bits;
@@ -98,7 +136,7 @@ private:
     }
 
     uint32_t cod_i_range_ = 510;
-    int n_open_ = 10;
+    int n_open_ = kFreshBits;
     int64_t first_ = 0;
     bool is_base_odd_ = false;  // what was taken off codIOffset, of all its bits as one number
 };

@@ -33,6 +33,7 @@ enum class Spelling : uint8_t {
     kUnary,     // level_prefix: so many zeros and a one
     kTrailing,  // rbsp_trailing_bits()
     kZeros,     // zeros to the end of the byte
+    kBins,      // ae(v)
 };
 
 class AvcTokens;
@@ -107,6 +108,7 @@ private:
     int take_code_bits(const PrefixCode& code, unsigned bits, int n_bits);
     int take_unary_bits(unsigned bits, int n_bits);
     int take_end_bits(Spelling spelling, unsigned bits, int n_bits);
+    bool may_mark_alignment() const;
     bool any_legal(uint64_t first, uint64_t last) const;
     bool any_legal_signed(uint64_t first, uint64_t last) const;
     struct SignedRange {
@@ -140,6 +142,14 @@ private:
     void collect_bytes(unsigned prefix, int n_left, ByteSet& set);
     // byte_stream.cpp
     bool accept_start_code(uint8_t byte);
+    bool is_zero_word_due() const;
+    bool may_have_zero_word() const;
+    /// The last NAL unit was one, and no other has begun.
+    bool is_behind_cabac_slice() const {
+        const Position& p = position_;
+        return p.at == Element::kStartCode && p.limits.has_cabac &&
+               (p.nal_unit_type == nal::kSlice || p.nal_unit_type == nal::kIdrSlice);
+    }
     bool accept_payload(uint8_t byte);
     bool take_payload_byte(uint8_t byte);
     bool take_rbsp_byte(uint8_t byte);
@@ -172,7 +182,7 @@ private:
     bool has_usable_pps(bool is_idr) const;
     bool any_usable_pps(uint64_t first, uint64_t last) const;
     void begin_nal_unit(uint8_t nal_unit_type);
-    void end_nal_unit();
+    void end_nal_unit(uint64_t end);
     void begin_trailing_bits();
     void take_nal_field(int64_t value);
     ValueSet legal_nal_field() const;
@@ -210,6 +220,7 @@ private:
     void after_lists();
     void take_weight_field(bool is_set);
     void after_weights();
+    void after_marking();
     void begin_slice_data();
     void end_picture();
     // reference_marking.cpp
@@ -256,7 +267,11 @@ private:
     bool is_legal_mb_type(uint64_t mb_type) const;
     bool is_legal_sub_mb_type(uint64_t type) const;
     uint32_t max_skip_run() const;
+    uint64_t legal_mb_types() const;
+    uint64_t legal_sub_mb_types() const;
+    uint32_t legal_intra_mode_flags() const;
     uint32_t legal_intra_mode_rems() const;
+    uint64_t legal_intra_chroma_modes() const;
     void take_skip_run(uint32_t n);
     void take_pcm_sample();
     void take_intra_mode_rem(uint32_t rem);
@@ -266,6 +281,7 @@ private:
     void take_mvd_x(int64_t mvd);
     void take_mvd_y(int64_t mvd);
     void take_coded_block_pattern(uint32_t code_num);
+    void take_pattern(uint8_t pattern);
     void begin_macroblock();
     void take_mb_type(uint32_t mb_type);
     void take_intra_mb_type(uint32_t mb_type);
@@ -305,6 +321,41 @@ private:
     MotionVector predict_motion(int column, int row, int width, int8_t ref_idx) const;
     MotionVector predict_partition() const;
     MotionVector skip_motion() const;
+    // slice_data_cabac.cpp
+    void begin_cabac();
+    void begin_code();
+    void begin_cabac_macroblock();
+    void begin_string();
+    void begin_ref_idx(size_t list);
+    void begin_mvd(size_t list, int component, SignedRange legal);
+    void take_string();
+    void note_ref_idx(size_t list, int32_t ref_idx);
+    void note_mvd(size_t list, int32_t mvd);
+    void put_cabac_edges(CabacEdge& bottom, CabacEdge& right) const;
+    void end_cabac();
+    // residual_cabac.cpp
+    void begin_cabac_residual();
+    BlockCat block_cat() const;
+    void begin_cabac_block();
+    void end_cabac_block();
+    void begin_coded_block();
+    bool is_coded_beside(bool to_left) const;
+    void begin_residual_string();
+    void take_cabac_residual(int32_t value);
+    // cabac_bins.cpp
+    bool is_at_bins() const;
+    int take_cabac_bit(bool bit);
+    bool settle_bins();
+    bool can_code_end(const CabacInterval& interval) const;
+    bool take_code_end();
+    unsigned bins_that_can_be() const;
+    unsigned possible_bins();
+    bool has_way_on();
+    void take_bin(bool bin);
+    bool is_cabac_limit_far() const;
+    bool fits_behind(bool bin) const;
+    bool wanted_bin() const;
+    int32_t wanted_bin_value() const;
     // residual_cavlc.cpp
     void begin_residual();
     void begin_block();
@@ -336,6 +387,9 @@ private:
     void next_run();
     static int level_suffix_size(const Macroblock& mb);
     static int suffix_length_after(const Macroblock& mb, uint32_t suffix);
+    // ending_cabac.cpp
+    std::vector<bool> ending_code() const;
+    std::vector<uint8_t> ending_bytes() const;
     // ending.cpp
     bool is_right_behind_picture() const;
     bool prefers_another_slice(uint32_t next_mb) const;

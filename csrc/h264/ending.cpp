@@ -37,6 +37,7 @@ bool AvcCursor::is_complete() const {
     const Position& p = position_;
     if (p.at != Element::kStartCode && (!p.ended.is_alive || is_in_slice())) return false;
     if (is_in_pinned_bytes() || (grammar_->n_pictures && !is_stream_full())) return false;
+    if (is_zero_word_due()) return false;
     return p.phase == Phase::kAfter || p.phase == Phase::kEndOfSequence ||
            p.phase == Phase::kEndOfStream;
 }
@@ -171,6 +172,8 @@ bool AvcCursor::take_ending_bit() {
             break;
         case Spelling::kZeros:
             break;
+        case Spelling::kBins:
+            bit = ending_code().front();
     }
     p.may_end = false;
     if (take_bit(bit)) return bit;
@@ -182,6 +185,7 @@ bool AvcCursor::take_ending_bit() {
 uint8_t AvcCursor::ending_byte() const {
     const Position& p = position_;
     if (is_in_pinned_bytes()) return grammar_->pinned[p.offset];
+    if (is_zero_word_due()) return p.n_zeros < 2 ? 0 : 3;
     if (p.at == Element::kStartCode && has_short_start_codes())
         return p.n_zeros < n_start_zeros() ? 0 : 1;
     if (p.at == Element::kStartCode) return p.n_zeros >= (is_short_start_enough() ? 2 : 3) ? 1 : 0;
@@ -225,10 +229,12 @@ bool AvcCursor::prefers_end(uint32_t next_mb) const {
 
 void AvcCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
     AvcCursor cursor = *this;
-    for (uint64_t n = 0; n < limit && !cursor.is_complete(); ++n) {
-        const uint8_t byte = cursor.ending_byte();
-        cursor.accept_ending(byte);
-        out.push_back(byte);
+    for (uint64_t n = 0; n < limit && !cursor.is_complete();) {
+        for (const uint8_t byte : cursor.ending_bytes()) {
+            if (n++ == limit) break;
+            cursor.accept_ending(byte);
+            out.push_back(byte);
+        }
     }
 }
 
@@ -274,7 +280,7 @@ uint64_t AvcCursor::bytes_to_complete() const {
             if (n_bytes != BytesBehindPicture::kUnknown) return p.offset - start + n_bytes;
             picture_end = p.offset;
         }
-        cursor.accept_ending(cursor.ending_byte());
+        for (const uint8_t byte : cursor.ending_bytes()) cursor.accept_ending(byte);
         if (p.n_slices != slice) {
             slice = p.n_slices;
             first_flat_mb = p.next_mb;
@@ -289,8 +295,8 @@ uint64_t AvcCursor::bytes_to_complete() const {
 /// byte.
 bool AvcCursor::is_flat_behind(uint32_t first_flat_mb) const {
     const Position& p = position_;
-    return is_in_slice() && p.slice.type == SliceType::kI && p.at >= Element::kMbType &&
-           p.next_mb > first_flat_mb + sps().width_mbs + 2;
+    return is_in_slice() && !p.limits.has_cabac && p.slice.type == SliceType::kI &&
+           p.at >= Element::kMbType && p.next_mb > first_flat_mb + sps().width_mbs + 2;
 }
 
 /// All but the last two macroblocks of the slice, as endings have them: 8 bits each (none of which
@@ -312,6 +318,7 @@ uint64_t AvcCursor::most_bits_of_macroblock() const {
     constexpr uint64_t kBegunFieldBits = 32;
     // An empty I_16x16 macroblock whose mb_type says that all blocks are coded.
     constexpr uint64_t kFromMbTypeBits = kBegunFieldBits + 5 + 27 * kEmptyBlockBits;
+    if (p.limits.has_cabac) return std::max<uint64_t>(kPcmBits, kFarCabacBits);
     switch (p.at) {
         case Element::kMbSkipRun:
             // A run that is begun may end before the slice: then a flat macroblock, and a run.
@@ -343,6 +350,7 @@ uint64_t AvcCursor::ending_bound(uint64_t n_bytes) const {
     constexpr uint64_t kParameterSetBytes = 512;  // portable ones have no list that is long
     constexpr uint64_t kRunBits = 32;         // a run of skipped macroblocks, rbsp_trailing_bits()
     constexpr uint64_t kBegunFieldBits = 63;  // of a header
+    constexpr uint64_t kContextBytes = 160;   // until contexts expect what endings have
     constexpr auto kI = static_cast<uint8_t>(SliceType::kI);
     const AvcGrammar& grammar = *grammar_;
     const Context& c = *context_;
@@ -371,10 +379,15 @@ uint64_t AvcCursor::ending_bound(uint64_t n_bytes) const {
         is_pinned ? p.n_pictures > 0 : is_here && p.slice.type == SliceType::kP;
     const bool has_flat = !is_skipped_here || !are_skipped_behind;
     const uint64_t n_flat = has_flat ? n_mbs_left + width_mbs + 2 : 0;
-    const uint64_t a_slice = is_pinned
-                                 ? std::max(kSliceBytes, grammar.most_bytes_of_ending_slice + 2)
-                             : set ? most_bytes_of_slice(*set)
-                                   : kSliceBytes;
+    // By CABAC what follows is a fraction of a bit a macroblock, once its contexts expect it.
+    const bool may_have_cabac =
+        c.pps ? c.pps->entropy_coding_mode_flag : set == nullptr || !set->obeys_baseline();
+    const uint64_t a_code = may_have_cabac ? kContextBytes + n_mbs / 8 : 0;
+    const uint64_t a_header = is_pinned
+                                  ? std::max(kSliceBytes, grammar.most_bytes_of_ending_slice + 2)
+                              : set ? most_bytes_of_slice(*set)
+                                    : kSliceBytes;
+    const uint64_t a_slice = a_header + a_code;
     const bool has_single_mbs = grammar.slicing == Slicing::kMacroblock;
     const uint64_t slices_of_picture = has_single_mbs ? n_mbs : 1;
     // An I slice may end before its picture does, and a P slice follow.
@@ -385,7 +398,7 @@ uint64_t AvcCursor::ending_bound(uint64_t n_bytes) const {
         slices_of_picture * a_slice + (are_skipped_behind ? 0 : 2 * n_mbs + a_slice);
     const uint64_t pictures_behind =
         i_behind < behind.size() ? behind[i_behind] : (*grammar.n_pictures - n_done) * a_picture;
-    return (c.sps ? 0 : kParameterSetBytes) + macroblock + n_slices * a_slice + n_flat +
+    return (c.sps ? 0 : kParameterSetBytes) + macroblock + a_code + n_slices * a_slice + n_flat +
            pictures_behind;
 }
 

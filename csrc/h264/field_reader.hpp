@@ -64,7 +64,7 @@ public:
     /// Takes the bits that belong to the field, if some legal value goes on with all of them.
     /// Returns how many it took of the new ones; 0 where it took none.
     int take() {
-        if (n_ > 64) return slow();
+        if (n_ > 64 || p_.limits.has_cabac) return slow();
         if (p_.at >= Element::kCoeffToken)
             return c_.is_bit_limit_far() ? field_of_residual() : slow();
         return field_of_macroblock();

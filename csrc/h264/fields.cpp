@@ -16,6 +16,7 @@ constexpr uint64_t kMaxCodeNum = 0xFFFFFFFE;  // 9.1
 AvcCursor::Field AvcCursor::field() const {
     const Position& p = position_;
     const Macroblock& mb = p.mb;
+    if (is_at_bins()) return {Spelling::kBins};
     switch (p.at) {
         case Element::kForbiddenZeroBit:
         case Element::kSeqScalingMatrixPresentFlag:
@@ -63,6 +64,7 @@ AvcCursor::Field AvcCursor::field() const {
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kPrevIntra8x8PredModeFlag:
         case Element::kTrailingOnesSignFlag:
+        case Element::kCabacAlignmentOneBit:
             return {Spelling::kNumber, 1};
         case Element::kNalRefIdc:
         case Element::kReservedZero2Bits:
@@ -177,6 +179,8 @@ int AvcCursor::take_bits(unsigned bits, int n_bits) {
             return take_code_bits(*how.code, bits, n_bits);
         case Spelling::kUnary:
             return take_unary_bits(bits, n_bits);
+        case Spelling::kBins:
+            return take_cabac_bit((bits >> (n_bits - 1)) & 1);
         default:
             return take_end_bits(how.spelling, bits, n_bits);
     }
@@ -293,16 +297,25 @@ int AvcCursor::take_end_bits(Spelling spelling, unsigned bits, int n_bits) {
     Position& p = position_;
     const bool has_one = spelling == Spelling::kTrailing && p.n_partial == 0;
     const bool bit = (bits >> (n_bits - 1)) & 1;
-    if (bit != has_one) return 0;
+    if (bit != has_one && !(bit && may_mark_alignment())) return 0;
     count_bits(1);
     p.n_partial = has_one ? 1 : p.n_partial;
     if (p.bit != 0) return 1;
     if (spelling == Spelling::kTrailing) {
-        end_nal_unit();
+        end_nal_unit(p.offset + 1);
     } else {
         take(0);
     }
     return 1;
+}
+
+/// libx264 sets the last bit of many CABAC slices, behind rbsp_stop_one_bit, to sign its pictures
+/// (encode_flush() of its common/cabac.c); no decoder looks at it. So streams may, but none is made
+/// so.
+bool AvcCursor::may_mark_alignment() const {
+    const Position& p = position_;
+    return p.at == Element::kRbspTrailingBits && p.bit == 7 && is_in_slice() &&
+           p.limits.has_cabac && !grammar_->portable && !grammar_->is_pinned();
 }
 
 /// Some value of first..last is legal.

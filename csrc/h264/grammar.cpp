@@ -95,6 +95,8 @@ ValueSet AvcCursor::narrowed(ValueSet values) const {
         case Element::kLongTermReferenceFlag:
         case Element::kAdaptiveRefPicMarkingModeFlag:
             return only(0);
+        case Element::kCabacInitIdc:
+            return only(constants->cabac_init_idc);
         case Element::kDisableDeblockingFilterIdc:
             return only(constants->disable_deblocking_filter_idc);
         default:

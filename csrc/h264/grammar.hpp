@@ -19,6 +19,7 @@ enum class Slicing : uint8_t { kAny, kPicture, kMacroblock };
 struct SliceConstants {
     uint8_t nal_ref_idc = 0;
     uint8_t slice_type = 0;  // as written, 0 to 9
+    uint8_t cabac_init_idc = 0;
     int8_t slice_qp_delta = 0;
     uint8_t disable_deblocking_filter_idc = 0;
     int8_t slice_alpha_c0_offset_div2 = 0;

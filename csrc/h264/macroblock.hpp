@@ -14,24 +14,59 @@ struct MotionVector {
     friend bool operator==(const MotionVector&, const MotionVector&) = default;
 };
 
+/// absMvdComp, x and y, as far as contexts tell them apart: 9.3.3.1.1.7.
+struct AbsMvd {
+    static constexpr uint8_t kMost = 64;
+
+    uint8_t x = 0;
+    uint8_t y = 0;
+};
+
 inline constexpr int8_t kNoRefIdx = -1;  // intra
 inline constexpr uint8_t kIntraDc = 2;   // Intra_4x4_DC
 inline constexpr uint32_t kMaxMacroblockBits = 3200;
 // More than any symbol and the cheapest way on from it to the end of the macroblock can take.
 inline constexpr uint32_t kFarBits = 480;
+// The same by CABAC: 6.5 bits for a bin with a context; 64 levels with a sign, or 64 components of
+// vectors and what follows them.
+inline constexpr uint32_t kFarCabacBits = 1280;
 inline constexpr uint32_t kCodedBlockPatterns = 48;  // Table 9-4
 inline constexpr uint8_t kIPcm = 25;                 // Table 7-11
 inline constexpr uint8_t kP8x8Ref0 = 4;              // Table 7-13
 inline constexpr uint8_t kPIntraTypes = 5;  // from which on mb_type is of I slices, Table 7-13
 inline constexpr size_t kPcmSamples = 384;
 
+/// What a neighbouring macroblock says to the contexts of another. One that is not available, or
+/// not of the slice, is none.
+struct NeighbourMb {
+    bool is_skipped = false;  // P_Skip, B_Skip
+    bool is_direct = false;   // B_Skip, B_Direct_16x16
+    bool is_intra = false;
+    bool is_intra_nxn = false;  // I_NxN
+    bool is_pcm = false;        // I_PCM
+    bool transform_size_8x8_flag = false;
+    uint8_t cbp_luma = 0;    // CodedBlockPatternLuma, 15 of I_PCM
+    uint8_t cbp_chroma = 0;  // CodedBlockPatternChroma, 2 of I_PCM
+    uint8_t intra_chroma_pred_mode = 0;
+};
+
+/// What CABAC's contexts ask of the side of a macroblock, by list where there are two.
+struct CabacEdge {
+    NeighbourMb says;
+    uint8_t coded_dc = 0;  // coded_block_flag: of Intra16x16DCLevel, Cb, Cr
+    std::array<uint8_t, 2>
+        large_ref_idx{};  // 8x8 blocks whose coded ref_idx is above 0, a bit each
+    std::array<std::array<AbsMvd, 4>, 2> abs_mvd{};
+};
+
 /// The row or column of 4x4 blocks at a side of a macroblock.
 struct MbEdge {
-    std::array<uint8_t, 4> luma{};  // total_coeff
+    std::array<uint8_t, 4> luma{};  // total_coeff, by CABAC coded_block_flag
     std::array<std::array<uint8_t, 2>, 2> chroma{};
     std::array<uint8_t, 4> intra_mode{kIntraDc, kIntraDc, kIntraDc, kIntraDc};  // Intra4x4PredMode
     std::array<int8_t, 2> ref_idx{kNoRefIdx, kNoRefIdx};                        // by 8x8 block
     std::array<MotionVector, 4> mv{};
+    CabacEdge cabac;
 
     bool is_intra() const { return ref_idx[0] == kNoRefIdx; }
 };
@@ -133,6 +168,19 @@ struct IntraModes : Bordered<4> {
     }
 };
 
+/// What CABAC keeps of a macroblock while it is read.
+struct CabacMb {
+    uint8_t coded_dc = 0;  // as in CabacEdge
+    uint8_t intra_chroma_pred_mode = 0;
+    std::array<uint8_t, 2> large_ref_idx{};
+    std::array<std::array<AbsMvd, 16>, 2> abs_mvd{};  // by raster position
+
+    // Of the block that is being read.
+    uint8_t i = 0;  // levelListIdx
+    uint8_t n_equal_1 = 0;
+    uint8_t n_greater_1 = 0;
+};
+
 struct Macroblock {
     MbKind kind = MbKind::kInter;
     MbShape shape = MbShape::k16x16;
@@ -165,6 +213,7 @@ struct Macroblock {
     uint8_t suffix_length = 0;
     uint8_t level_prefix = 0;
     uint8_t zeros_left = 0;
+    CabacMb cabac;
 
     /// The first 4x4 block of the one that `part` counts to.
     int intra_block() const { return has_transform_8x8 ? 4 * part : part; }

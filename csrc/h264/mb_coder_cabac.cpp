@@ -10,7 +10,6 @@ namespace {
 
 constexpr uint64_t kAnySymbol = ~uint64_t{0};
 constexpr uint64_t kMappedQpDeltas = ((uint64_t{1} << 53) - 1) & ~(uint64_t{1} << 51);  // -26 to 25
-constexpr int32_t kMaxLevelMinus1 = (1 << 16) - 1;  // more than any transform takes
 constexpr int32_t kMaxMvd = 1 << 15;
 
 }  // namespace
@@ -159,7 +158,7 @@ uint8_t CabacMbCoder::intra_chroma_pred_mode(uint8_t mode) {
 }
 
 /// At a column and row of this macroblock, or one to the left or above.
-NeighbourMotion CabacMbCoder::motion_at(int list, int column, int row) const {
+CabacMbCoder::CodedMotion CabacMbCoder::motion_at(int list, int column, int row) const {
     const size_t mb = column < 0 ? place_.a : row < 0 ? place_.b : place_.mb;
     if (mb == MbPlace::kNone) return {};
     const auto index = static_cast<size_t>(4 * (row & 3) + (column & 3));
@@ -169,34 +168,27 @@ NeighbourMotion CabacMbCoder::motion_at(int list, int column, int row) const {
 uint8_t CabacMbCoder::ref_idx(int list, const Partition& at, uint8_t ref_idx) {
     const auto x = static_cast<size_t>(list);
     const BinString string = binarization::ref_idx(
-        motion_at(list, at.column - 1, at.row), motion_at(list, at.column, at.row - 1)
+        motion_at(list, at.column - 1, at.row).ref_idx > 0,
+        motion_at(list, at.column, at.row - 1).ref_idx > 0
     );
     const uint64_t legal = (uint64_t{1} << slice_.num_ref_idx_active[x]) - 1;
     ref_idx = static_cast<uint8_t>(port_.code(string, BinValues::of_symbols(legal), ref_idx));
     for (int row = at.row; row < at.row + at.height; ++row) {
         for (int column = at.column; column < at.column + at.width; ++column)
-            current().motion[x][static_cast<size_t>(4 * row + column)] = {true, ref_idx, {}};
+            current().motion[x][static_cast<size_t>(4 * row + column)] = {ref_idx, {}};
     }
     return ref_idx;
-}
-
-void CabacMbCoder::inferred_ref_idx(int list, const Partition& at) {
-    for (int row = at.row; row < at.row + at.height; ++row) {
-        for (int column = at.column; column < at.column + at.width; ++column) {
-            const auto index = static_cast<size_t>(4 * row + column);
-            current().motion[static_cast<size_t>(list)][index] = {true, 0, {}};
-        }
-    }
 }
 
 std::array<int16_t, 2> CabacMbCoder::mvd(
     int list, const Partition& at, std::array<int16_t, 2> mvd
 ) {
-    const NeighbourMotion left = motion_at(list, at.column - 1, at.row);
-    const NeighbourMotion top = motion_at(list, at.column, at.row - 1);
+    const CodedMotion left = motion_at(list, at.column - 1, at.row);
+    const CodedMotion top = motion_at(list, at.column, at.row - 1);
     std::array<uint16_t, 2> magnitudes{};
     for (size_t c = 0; c < 2; ++c) {
-        const BinString string = binarization::mvd(static_cast<int>(c), left, top);
+        const int sum = left.abs_mvd[c] + top.abs_mvd[c];
+        const BinString string = binarization::mvd(static_cast<int>(c), sum);
         const auto legal = BinValues::of_range(-kMaxMvd, kMaxMvd - 1);
         mvd[c] = static_cast<int16_t>(port_.code(string, legal, mvd[c]));
         magnitudes[c] = static_cast<uint16_t>(std::abs(mvd[c]));

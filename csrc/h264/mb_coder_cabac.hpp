@@ -12,16 +12,6 @@
 
 namespace pycodec_lm::h264 {
 
-/// cabac_zero_words that a NAL unit of a slice needs behind it: 7.4.2.10. The bins of a picture are
-/// limited by its bytes and macroblocks; this many keep each slice within its share of that.
-constexpr uint64_t n_cabac_zero_words(uint64_t n_bins, uint64_t n_bytes, uint64_t n_mbs) {
-    constexpr uint64_t kRawMbBits = 3072;  // of 4:2:0 and 8 bits
-    // A word is 3 bytes in its NAL unit and so allows 32 bins.
-    const uint64_t n_allowed = 32 * n_bytes + 3 * kRawMbBits * n_mbs / 32;  // thirds of a bin
-    return 3 * n_bins <= n_allowed ? 0 : (3 * n_bins - n_allowed + 95) / 96;
-}
-inline constexpr std::array<uint8_t, 3> kEscapedZeroWord{0, 0, 3};
-
 /// Where bins come from or go to.
 class BinPort {
 public:
@@ -82,13 +72,17 @@ public:
     int8_t intra_pred_mode(int8_t mode) override;
     uint8_t intra_chroma_pred_mode(uint8_t mode) override;
     uint8_t ref_idx(int list, const Partition& at, uint8_t ref_idx) override;
-    void inferred_ref_idx(int list, const Partition& at) override;
     std::array<int16_t, 2> mvd(int list, const Partition& at, std::array<int16_t, 2> mvd) override;
     uint8_t coded_block_pattern(uint8_t pattern, bool is_intra) override;
     int8_t mb_qp_delta(int8_t delta) override;
     void block(BlockCat cat, int index, std::span<int32_t> levels) override;
 
 private:
+    /// Of a 4x4 block and a list, 0 where nothing is coded.
+    struct CodedMotion {
+        uint8_t ref_idx = 0;
+        std::array<uint16_t, 2> abs_mvd{};  // absMvdComp, x and y
+    };
     /// What a macroblock leaves for those behind it.
     struct MbContext {
         NeighbourMb says;
@@ -98,7 +92,7 @@ private:
         uint16_t coded_luma = 0;
         uint8_t coded_chroma_dc = 0;
         std::array<uint8_t, 2> coded_chroma_ac{};
-        std::array<std::array<NeighbourMotion, 16>, 2> motion{};  // by list and raster position
+        std::array<std::array<CodedMotion, 16>, 2> motion{};  // by list and raster position
     };
 
     MbContext& current() { return mbs_[place_.mb]; }
@@ -110,7 +104,7 @@ private:
     }
     const NeighbourMb* a() const { return says_at(place_.a); }
     const NeighbourMb* b() const { return says_at(place_.b); }
-    NeighbourMotion motion_at(int list, int column, int row) const;
+    CodedMotion motion_at(int list, int column, int row) const;
     bool is_coded(BlockCat cat, int index, bool to_left) const;
     void note_coded(BlockCat cat, int index);
     bool flag(const BinString& string, bool value);

@@ -148,8 +148,6 @@ uint8_t CavlcMbCoder::ref_idx(int list, const Partition&, uint8_t ref_idx) {
     return static_cast<uint8_t>(read);
 }
 
-void CavlcMbCoder::inferred_ref_idx(int, const Partition&) {}
-
 std::array<int16_t, 2> CavlcMbCoder::mvd(int, const Partition&, std::array<int16_t, 2> mvd) {
     for (int16_t& component : mvd) component = static_cast<int16_t>(port_.se(component));
     return mvd;

@@ -72,7 +72,6 @@ public:
     int8_t intra_pred_mode(int8_t mode) override;
     uint8_t intra_chroma_pred_mode(uint8_t mode) override;
     uint8_t ref_idx(int list, const Partition& at, uint8_t ref_idx) override;
-    void inferred_ref_idx(int list, const Partition& at) override;
     std::array<int16_t, 2> mvd(int list, const Partition& at, std::array<int16_t, 2> mvd) override;
     uint8_t coded_block_pattern(uint8_t pattern, bool is_intra) override;
     int8_t mb_qp_delta(int8_t delta) override;

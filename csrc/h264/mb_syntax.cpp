@@ -161,13 +161,9 @@ private:
     void code_ref_indices(int list) {
         const auto x = static_cast<size_t>(list);
         const bool is_coded = slice_.num_ref_idx_active[x] > 1 && !mb_.has_only_ref0;
-        for (int i = 0; i < n_parts(); ++i) {
+        for (int i = 0; is_coded && i < n_parts(); ++i) {
             if (!uses(i, list)) continue;
             const Partition at = part(i);
-            if (!is_coded) {
-                coder_.inferred_ref_idx(list, at);
-                continue;
-            }
             uint8_t& first = mb_.ref_idx[x][static_cast<size_t>(at.row / 2 * 2 + at.column / 2)];
             const uint8_t ref_idx = coder_.ref_idx(list, at, first);
             for (int row = at.row / 2; row < (at.row + at.height) / 2; ++row) {

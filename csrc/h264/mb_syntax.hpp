@@ -20,7 +20,8 @@ struct BrokenSyntax : std::runtime_error {
 
 inline constexpr int8_t kPredictedMode = -1;  // prev_intra4x4_pred_mode_flag, ...8x8... = 1
 inline constexpr uint8_t kP8x8 = 3;           // Table 7-13
-inline constexpr uint8_t kBIntraTypes = 23;   // Table 7-14, as kPIntraTypes
+inline constexpr int32_t kMaxLevelMinus1 = (1 << 16) - 1;  // more than any transform takes
+inline constexpr uint8_t kBIntraTypes = 23;                // Table 7-14, as kPIntraTypes
 
 /// What mb_type says: Tables 7-11, 7-13, 7-14.
 struct MbTypeFacts {
@@ -115,8 +116,6 @@ public:
     virtual int8_t intra_pred_mode(int8_t mode) = 0;
     virtual uint8_t intra_chroma_pred_mode(uint8_t mode) = 0;
     virtual uint8_t ref_idx(int list, const Partition& at, uint8_t ref_idx) = 0;
-    /// Of a partition whose ref_idx is not coded and therefore 0.
-    virtual void inferred_ref_idx(int list, const Partition& at) = 0;
     virtual std::array<int16_t, 2> mvd(
         int list, const Partition& at, std::array<int16_t, 2> mvd
     ) = 0;

@@ -182,7 +182,7 @@ void AvcCursor::begin_nal_unit(uint8_t nal_unit_type) {
             return expect(Element::kPrimaryPicType);
         case nal::kEndOfSequence:
         case nal::kEndOfStream:
-            return end_nal_unit();
+            return end_nal_unit(p.offset + 1);
         case nal::kFiller:
             p.may_end = true;
             return expect(Element::kFfByte);
@@ -194,12 +194,15 @@ void AvcCursor::begin_nal_unit(uint8_t nal_unit_type) {
 void AvcCursor::begin_trailing_bits() { expect(Element::kRbspTrailingBits); }
 
 /// After the last bit of a NAL unit.
-void AvcCursor::end_nal_unit() {
+///
+/// @param end offset behind its last byte
+void AvcCursor::end_nal_unit(uint64_t end) {
     Position& p = position_;
     switch (p.nal_unit_type) {
         case nal::kSlice:
         case nal::kIdrSlice:
             p.phase = Phase::kPicture;
+            p.n_vcl_bytes += end - p.nal_begin;
             if (p.next_mb == sps().frame_mbs()) end_picture();
             break;
         case nal::kSps:

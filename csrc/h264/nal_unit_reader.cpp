@@ -55,7 +55,7 @@ size_t NalUnitReader::take(AvcCursor& cursor, const uint8_t* data, size_t n_byte
         cursor = before;
         return 0;
     }
-    cursor.end_nal_unit();
+    cursor.end_nal_unit(cursor.offset() + n_taken);
     cursor.position_.offset += n_taken;
     return n_taken;
 }
@@ -123,6 +123,7 @@ bool NalUnitReader::take_fields(AvcCursor& cursor) {
         at_ += static_cast<uint64_t>(n);
         if (n == 0) return false;
     }
+    if (p.limits.has_cabac && cursor.is_in_slice()) return false;
     while (true) {
         if (p.at == Element::kCoeffToken && p.n_partial == 0 && !take_blocks(cursor)) return false;
         if (p.at < Element::kMbSkipRun || at_ >= end_) break;

@@ -13,23 +13,33 @@ namespace {
 /// What a macroblock may look at: the row above, and one more to the left.
 uint32_t n_edges_needed(const Sps& sps) { return sps.width_mbs + 1; }
 
+/// By CABAC a skipped macroblock takes at least log2(510 / 501) and log2(510 / 508) bits: of a byte
+/// and the 10 bits that may be known before it there are less than 600. A look ahead takes fewer.
+constexpr uint32_t kMostMbsOfByte = 600;
+
 /// What a byte may put: a run of skipped macroblocks, and some with a few bits each.
-uint32_t n_edges_of_byte(const Sps& sps) { return 2 * n_edges_needed(sps) + 8; }
+uint32_t n_edges_of_byte(const Sps& sps, const Pps& pps) {
+    const uint32_t n = 2 * n_edges_needed(sps) + 8;
+    if (!pps.entropy_coding_mode_flag) return n;
+    return std::max(n, std::min(sps.frame_mbs(), kMostMbsOfByte));
+}
 
 /// A power of two, so that places follow from counts that wrap.
-size_t ring_size(const Sps& sps) {
-    return std::bit_ceil(size_t{n_edges_needed(sps)} + 2 * n_edges_of_byte(sps));
+size_t ring_size(const Sps& sps, const Pps& pps) {
+    return std::bit_ceil(size_t{n_edges_needed(sps)} + 2 * n_edges_of_byte(sps, pps));
 }
 
 }  // namespace
 
 void AvcCursor::prepare_edges() {
-    if (above_->size() != ring_size(sps())) above_.edit().assign(ring_size(sps()), MbEdge{});
+    const size_t size = ring_size(sps(), pps());
+    if (above_->size() != size) above_.edit().assign(size, MbEdge{});
 }
 
 /// Behind so many edges from here, the next byte still overwrites none that this state may need.
 uint32_t AvcCursor::room_for_edges() const {
-    return static_cast<uint32_t>(above_->size()) - n_edges_needed(sps()) - n_edges_of_byte(sps());
+    return static_cast<uint32_t>(above_->size()) - n_edges_needed(sps()) -
+           n_edges_of_byte(sps(), pps());
 }
 
 /// To the macroblock so many addresses on.
@@ -57,6 +67,7 @@ void AvcCursor::skip_macroblocks(uint32_t n) {
     uint32_t n_left = n;
     MbEdge edge;
     edge.ref_idx = {0, 0};
+    edge.cabac.says.is_skipped = true;
     for (uint32_t i = 0; i < n_of_row; ++i) {
         const MotionVector mv = skip_motion();
         if (mv == MotionVector{}) break;
@@ -73,6 +84,7 @@ void AvcCursor::skip_macroblocks(uint32_t n) {
 void AvcCursor::put_still_edges(uint32_t n) {
     MbEdge still;
     still.ref_idx = {0, 0};
+    still.cabac.says.is_skipped = true;
     auto& ring = above_.edit();
     for (uint32_t i = 0; i < n; ++i) ring[position_.n_edges++ & (ring.size() - 1)] = still;
     position_.left = still;

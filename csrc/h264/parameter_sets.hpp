@@ -27,6 +27,7 @@ struct Pps {
     uint8_t seq_parameter_set_id = 0;
     bool bottom_field_pic_order_in_frame_present_flag = false;
     uint8_t num_ref_idx_l0_default_active_minus1 = 0;
+    bool entropy_coding_mode_flag = false;  // CABAC
     bool weighted_pred_flag = false;
     uint8_t weighted_bipred_idc = 0;
     int8_t pic_init_qp_minus26 = 0;
@@ -73,7 +74,7 @@ struct Sps {
     /// What A.2.1 and A.2.2 say of picture parameter sets.
     bool allows(const Pps& pps) const {
         const bool has_weights = pps.weighted_pred_flag || pps.weighted_bipred_idc != 0;
-        if (obeys_baseline() && has_weights) return false;
+        if (obeys_baseline() && (has_weights || pps.entropy_coding_mode_flag)) return false;
         if ((obeys_baseline() || obeys_main()) && pps.has_extension) return false;
         return has_arbitrary_slice_order() || !pps.redundant_pic_cnt_present_flag;
     }

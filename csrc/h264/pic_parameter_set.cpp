@@ -15,7 +15,6 @@ ValueSet AvcCursor::legal_pps_field() const {
             return {0, 31};
         case Element::kWeightedBipredIdc:
             return {0, 2};
-        case Element::kEntropyCodingModeFlag:
         case Element::kNumSliceGroupsMinus1:
             return ValueSet::only(0);  // the rest is not supported yet
         default:
@@ -36,6 +35,7 @@ void AvcCursor::take_pps_field(int64_t value) {
             pps.seq_parameter_set_id = small;
             return expect(Element::kEntropyCodingModeFlag);
         case Element::kEntropyCodingModeFlag:
+            pps.entropy_coding_mode_flag = flag;
             return expect(Element::kBottomFieldPicOrderInFramePresentFlag);
         case Element::kBottomFieldPicOrderInFramePresentFlag:
             pps.bottom_field_pic_order_in_frame_present_flag = flag;

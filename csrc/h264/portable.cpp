@@ -69,6 +69,10 @@ ValueSet AvcCursor::usable_part(ValueSet values) const {
     switch (position_.at) {
         case Element::kSeqParameterSetId:
             return ValueSet::only(sps_id);
+        case Element::kEntropyCodingModeFlag:
+            return part([](Pps& pps, uint32_t value) {
+                pps.entropy_coding_mode_flag = value != 0;
+            });
         case Element::kWeightedPredFlag:
             return part([](Pps& pps, uint32_t value) { pps.weighted_pred_flag = value != 0; });
         case Element::kWeightedBipredIdc:

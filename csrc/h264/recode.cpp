@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "h264/cabac_zero_words.hpp"
 #include "h264/cursor.hpp"
 #include "h264/mb_coder_cabac.hpp"
 #include "h264/mb_coder_cavlc.hpp"

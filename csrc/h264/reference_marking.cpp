@@ -86,7 +86,7 @@ void AvcCursor::take_marking_field(int64_t value) {
         case Element::kNoOutputOfPriorPicsFlag:
             return expect(Element::kLongTermReferenceFlag);
         case Element::kLongTermReferenceFlag:
-            return expect(Element::kSliceQpDelta);
+            return after_marking();
         case Element::kAdaptiveRefPicMarkingModeFlag:
             return expect(
                 value != 0 ? Element::kMemoryManagementControlOperation : Element::kSliceQpDelta

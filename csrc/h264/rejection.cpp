@@ -215,8 +215,6 @@ Code AvcCursor::why_not_sps_value(int64_t value, int32_t& limit) const {
         case Element::kMaxDecFrameBuffering:
             limit = static_cast<int32_t>(max_dpb_frames(sps.limits(), sps.frame_mbs()));
             return value > limit ? Code::kLevelLimit : Code::kElementRange;
-        case Element::kEntropyCodingModeFlag:
-            return Code::kCabacUnsupported;
         case Element::kNumSliceGroupsMinus1:
             return value <= 7 ? Code::kSliceGroupsUnsupported : Code::kElementRange;
         default:

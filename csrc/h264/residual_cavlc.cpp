@@ -89,6 +89,7 @@ uint8_t AvcCursor::coeff_table_of(int block) const {
 }
 
 void AvcCursor::begin_residual() {
+    if (position_.limits.has_cabac) return begin_cabac_residual();
     Macroblock& mb = position_.mb;
     const MbEdge* left = left_edge();
     const MbEdge* top = top_edge();

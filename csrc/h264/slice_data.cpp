@@ -16,14 +16,14 @@ int n_parts(MbShape shape) {
     return kParts[static_cast<size_t>(shape)];
 }
 
-/// The values below 64 of which a predicate holds.
+/// The values below n of which a predicate holds, a bit each.
 template <class IsLegal>
-ValueSet set_of(const IsLegal& is_legal) {
+uint64_t values_below(uint32_t n, const IsLegal& is_legal) {
     uint64_t bits = 0;
-    for (uint32_t value = 0; value < 64; ++value) {
+    for (uint32_t value = 0; value < n; ++value) {
         if (is_legal(value)) bits |= uint64_t{1} << value;
     }
-    return ValueSet::of_bits(bits);
+    return bits;
 }
 
 }  // namespace
@@ -41,6 +41,7 @@ void AvcCursor::begin_slice_data() {
         .max_mvs = level.max_mvs_per_2mb == 0 ? kNoMvLimit : level.max_mvs_per_2mb,
         .has_constrained_intra_pred = pps().constrained_intra_pred_flag,
         .has_transform_8x8 = pps().transform_8x8_mode_flag,
+        .has_cabac = pps().entropy_coding_mode_flag,
     };
     ++p.n_slices;
     if (grammar_->n_pictures && grammar_->bytes_behind_slices.empty())
@@ -48,6 +49,13 @@ void AvcCursor::begin_slice_data() {
     p.next_mb = p.slice.first_mb;
     p.column = p.next_mb % p.limits.width_mbs;
     p.left = {};
+    if (is_first_slice()) {
+        p.cabac.n_bins = 0;
+        p.n_vcl_bytes = 0;
+    }
+    if (p.limits.has_cabac) {
+        return p.bit != 0 ? expect(Element::kCabacAlignmentOneBit) : begin_cabac();
+    }
     if (p.slice.type == SliceType::kP) return expect(Element::kMbSkipRun);
     begin_macroblock();
 }
@@ -85,6 +93,28 @@ uint32_t AvcCursor::max_skip_run() const {
     return may_skip ? n_mbs_of_slice_left() : 0;
 }
 
+uint64_t AvcCursor::legal_mb_types() const {
+    constexpr uint32_t kMbTypes = 64;
+    return values_below(kMbTypes, [this](uint32_t type) { return is_legal_mb_type(type); });
+}
+
+uint64_t AvcCursor::legal_sub_mb_types() const {
+    constexpr uint32_t kSubMbTypes = 16;
+    return values_below(kSubMbTypes, [this](uint32_t type) { return is_legal_sub_mb_type(type); });
+}
+
+uint64_t AvcCursor::legal_intra_chroma_modes() const {
+    constexpr uint32_t kModes = 4;
+    return values_below(kModes, [this](uint32_t mode) { return is_legal_intra_chroma_mode(mode); });
+}
+
+/// Values of prev_intra4x4_pred_mode_flag, a bit each.
+uint32_t AvcCursor::legal_intra_mode_flags() const {
+    const uint32_t modes = position_.mb.legal_intra_modes();
+    const uint32_t predicted = 1u << position_.mb.predicted_intra_mode();
+    return ((modes & ~predicted) != 0 ? 0b01u : 0u) | ((modes & predicted) != 0 ? 0b10u : 0u);
+}
+
 /// The modes that rem_intra4x4_pred_mode may say, a bit for each of its values: the predicted mode
 /// is left out.
 uint32_t AvcCursor::legal_intra_mode_rems() const {
@@ -99,27 +129,26 @@ ValueSet AvcCursor::legal_macroblock_field() const {
         case Element::kMbSkipRun:
             return {0, max_skip_run()};
         case Element::kMbType:
-            return set_of([this](uint32_t value) { return is_legal_mb_type(value); });
+            return ValueSet::of_bits(legal_mb_types());
         case Element::kPcmSampleLuma:
         case Element::kPcmSampleChroma:
             return {sps().is_before_high() ? 1u : 0u, 255};
         case Element::kPrevIntra4x4PredModeFlag:
-        case Element::kPrevIntra8x8PredModeFlag: {
-            const uint32_t modes = position_.mb.legal_intra_modes();
-            const uint32_t predicted = 1u << position_.mb.predicted_intra_mode();
-            return {(modes & ~predicted) != 0 ? 0u : 1u, (modes & predicted) != 0 ? 1u : 0u};
-        }
+        case Element::kPrevIntra8x8PredModeFlag:
+            return ValueSet::of_bits(legal_intra_mode_flags());
         case Element::kRemIntra4x4PredMode:
         case Element::kRemIntra8x8PredMode:
             return ValueSet::of_bits(legal_intra_mode_rems());
         case Element::kIntraChromaPredMode:
-            return set_of([this](uint32_t value) { return is_legal_intra_chroma_mode(value); });
+            return ValueSet::of_bits(legal_intra_chroma_modes());
         case Element::kSubMbType:
-            return set_of([this](uint32_t value) { return is_legal_sub_mb_type(value); });
+            return ValueSet::of_bits(legal_sub_mb_types());
         case Element::kRefIdxL0:
             return ValueSet::of_bits(p.slice.usable_refs);
         case Element::kCodedBlockPattern:
             return {0, kCodedBlockPatterns - 1};
+        case Element::kCabacAlignmentOneBit:
+            return ValueSet::only(1);
         default:
             return {0, 1};
     }
@@ -131,6 +160,8 @@ void AvcCursor::take_macroblock_field(int64_t value) {
     switch (p.at) {
         case Element::kMbSkipRun:
             return take_skip_run(number);
+        case Element::kCabacAlignmentOneBit:
+            return p.bit != 0 ? expect(Element::kCabacAlignmentOneBit) : begin_cabac();
         case Element::kMbType:
             return take_mb_type(number);
         case Element::kPcmAlignmentZeroBit:
@@ -175,7 +206,11 @@ void AvcCursor::take_skip_run(uint32_t n) {
 void AvcCursor::take_pcm_sample() {
     Macroblock& mb = position_.mb;
     ++mb.n_pcm;
-    if (mb.n_pcm == kPcmSamples) return end_macroblock();
+    if (mb.n_pcm == kPcmSamples) {
+        end_macroblock();
+        if (position_.limits.has_cabac) begin_code();
+        return;
+    }
     if (mb.n_pcm == kPcmLumaSamples) expect(Element::kPcmSampleChroma);
 }
 
@@ -228,9 +263,13 @@ void AvcCursor::take_mvd_y(int64_t mvd) {
 }
 
 void AvcCursor::take_coded_block_pattern(uint32_t code_num) {
+    const bool is_inter = position_.mb.kind == MbKind::kInter;
+    take_pattern(is_inter ? kInterPattern[code_num] : kIntraPattern[code_num]);
+}
+
+/// 16 * CodedBlockPatternChroma + CodedBlockPatternLuma.
+void AvcCursor::take_pattern(uint8_t pattern) {
     Macroblock& mb = position_.mb;
-    const uint8_t pattern =
-        mb.kind == MbKind::kInter ? kInterPattern[code_num] : kIntraPattern[code_num];
     mb.cbp_luma = pattern & 15;
     mb.cbp_chroma = pattern >> 4;
     if (pattern == 0) return end_macroblock();
@@ -383,9 +422,11 @@ void AvcCursor::end_macroblock() {
     }
     bottom.ref_idx = {mb.ref_idx[2], mb.ref_idx[3]};
     right.ref_idx = {mb.ref_idx[1], mb.ref_idx[3]};
+    if (p.limits.has_cabac) put_cabac_edges(bottom.cabac, right.cabac);
     put_edges(bottom, right);
     p.last_n_mvs = mb.n_mvs;
     move_on(1);
+    if (p.limits.has_cabac) return expect(Element::kEndOfSliceFlag);
     if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
     p.may_end = may_slice_end();
     if (p.slice.type == SliceType::kP) return expect(Element::kMbSkipRun);

@@ -81,6 +81,7 @@ ValueSet AvcCursor::legal_slice_field() const {
         case Element::kLumaWeightL0Flag:
         case Element::kChromaWeightL0Flag:
             return {0, 1};
+        case Element::kCabacInitIdc:
         case Element::kDisableDeblockingFilterIdc:
             return {0, 2};
         default:
@@ -199,6 +200,9 @@ void AvcCursor::take_slice_field(int64_t value) {
         case Element::kChromaWeightL0:
         case Element::kChromaOffsetL0:
             return take_weight_field(value != 0);
+        case Element::kCabacInitIdc:
+            slice.constants.cabac_init_idc = small;
+            return expect(Element::kSliceQpDelta);
         case Element::kSliceQpDelta:
             slice.constants.slice_qp_delta = static_cast<int8_t>(value);
             if (pps().deblocking_filter_control_present_flag)
@@ -357,7 +361,12 @@ void AvcCursor::after_lists() {
 
 void AvcCursor::after_weights() {
     if (position_.slice.is_reference()) return begin_marking();
-    expect(Element::kSliceQpDelta);
+    after_marking();
+}
+
+void AvcCursor::after_marking() {
+    const bool has_idc = pps().entropy_coding_mode_flag && position_.slice.type != SliceType::kI;
+    expect(has_idc ? Element::kCabacInitIdc : Element::kSliceQpDelta);
 }
 
 /// pred_weight_table(), 7.3.3.2: what the weights are changes nothing. A frame's weights are p.i's,

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -11,6 +13,9 @@
 
 #include "grammar/copy_on_write.hpp"
 #include "grammar/status.hpp"
+#include "h264/binarization.hpp"
+#include "h264/cabac_contexts.hpp"
+#include "h264/cabac_interval.hpp"
 #include "h264/grammar.hpp"
 #include "h264/macroblock.hpp"
 #include "h264/parameter_sets.hpp"
@@ -79,6 +84,19 @@ struct Ended {
     uint32_t next_mb = 0;
 };
 
+/// Where slice data by CABAC stand between two bins.
+struct CabacPosition {
+    BinString string{};  // of the element that is due
+    BinValues legal{};   // that it may have
+    CabacInterval interval{};
+    uint64_t n_bins = 0;          // of the picture, 7.4.2.10
+    uint16_t n_mb_bits = 0;       // read of macroblock_layer(), A.3.1 n)
+    bool is_terminated = false;   // behind a terminating 1; the code's last bits are still to come
+    bool is_qp_changed = false;   // by the macroblock that is being read, 9.3.3.1.1.5
+    bool was_qp_changed = false;  // by the one before
+    ContextStates states{};
+};
+
 /// What the bytes of slice data change: walks save and restore it at every branch.
 struct DataPosition {
     Element at = Element::kStartCode;
@@ -96,8 +114,26 @@ struct DataPosition {
     Ended ended;
     MbEdge left;  // right side of the macroblock before
     Macroblock mb;
+    CabacPosition cabac;  // the last: walks of CAVLC leave it alone
 };
 static_assert(std::is_trivially_copyable_v<DataPosition>);
+
+/// Room for a data position, which costs nothing until it is saved. Of CAVLC the last part is left
+/// alone.
+class SavedPosition {
+public:
+    void save(const DataPosition& position, bool has_cabac) {
+        n_bytes_ = has_cabac ? sizeof position : offsetof(DataPosition, cabac);
+        std::memcpy(bytes_.data(), &position, n_bytes_);
+    }
+    void restore(DataPosition& position) const {
+        std::memcpy(static_cast<void*>(&position), bytes_.data(), n_bytes_);
+    }
+
+private:
+    size_t n_bytes_;
+    std::array<std::byte, sizeof(DataPosition)> bytes_;
+};
 
 /// What holds for all macroblocks of the slice that is being read.
 struct SliceLimits {
@@ -108,6 +144,7 @@ struct SliceLimits {
     int max_mvs = 0;  // MaxMvsPer2Mb
     bool has_constrained_intra_pred = false;
     bool has_transform_8x8 = false;  // transform_8x8_mode_flag
+    bool has_cabac = false;          // entropy_coding_mode_flag
 };
 
 struct Position : DataPosition {
@@ -122,7 +159,9 @@ struct Position : DataPosition {
     uint8_t sps_before = kMaxSeqParameterSets;  // id of the SPS just before, for its extension
     bool needs_idr = true;
     uint64_t n_pictures = 0;
-    uint64_t n_slices = 0;  // whose data have begun
+    uint64_t n_slices = 0;     // whose data have begun
+    uint64_t nal_begin = 0;    // offset of the NAL unit's header
+    uint64_t n_vcl_bytes = 0;  // of the picture's slices that are whole
     // The slice.
     SliceHeader slice;
     SliceLimits limits;

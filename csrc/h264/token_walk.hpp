@@ -42,6 +42,10 @@ public:
 
     /// The words share their first `depth` bits, which the cursor has taken. It ends up anywhere.
     void walk(Words words, int depth) {
+        if (p_.at < Element::kMbSkipRun && p_.limits.has_cabac) {
+            for (const AvcTokens::Word& word : words) left_over_.push_back(&word);
+            return;
+        }
         const AvcTokens::Word* ends = nullptr;
         size_t n_ends = 0;
         if (p_.may_end || p_.at < Element::kMbSkipRun) {
@@ -51,8 +55,8 @@ public:
             n_ends = those.size();
         }
         if (words.size() == 1) return n_ends > 0 ? void() : walk_one(words.front(), depth);
-        Saved before;
-        before.save(p_);
+        SavedPosition before;
+        before.save(p_, p_.limits.has_cabac);
         for (bool is_changed = false; !words.empty();) {
             const AvcTokens::Word& word = words.front();
             if (&word == ends && n_ends > 0) {
@@ -75,20 +79,6 @@ public:
     }
 
 private:
-    /// Room for a position, which costs nothing until it is saved.
-    class Saved {
-    public:
-        void save(const DataPosition& position) {
-            std::memcpy(bytes_.data(), &position, sizeof position);
-        }
-        void restore(DataPosition& position) const {
-            std::memcpy(&position, bytes_.data(), sizeof position);
-        }
-
-    private:
-        std::array<std::byte, sizeof(DataPosition)> bytes_;
-    };
-
     /// walk() of a single word.
     void walk_one(const AvcTokens::Word& word, int depth) {
         while (true) {
@@ -128,7 +118,7 @@ private:
             left_over_.push_back(&word);
             return {0, false, false};
         }
-        if (!kSees && p_.at >= Element::kCoeffToken) {
+        if (!kSees && p_.at >= Element::kCoeffToken && !p_.limits.has_cabac) {
             if (const std::optional<Taken> taken = take_block(word, depth)) return *taken;
         }
         const bool is_state_seen = kSees || !word.is_last;
@@ -185,6 +175,10 @@ private:
 
     /// The cursor has taken all of it.
     void see(const AvcTokens::Word& word) {
+        if (p_.at < Element::kMbSkipRun && p_.limits.has_cabac) {
+            left_over_.push_back(&word);
+            return;
+        }
         if (kSees) {
             const auto n_bytes = static_cast<uint8_t>(word.n_bits / 8);
             const bool is_zero = word.n_end_zeros == n_bytes;
@@ -195,7 +189,7 @@ private:
     }
 
     AvcCursor at_;
-    DataPosition& p_;
+    Position& p_;
     const Visit& visit_;
     const uint64_t offset_;
     const uint8_t n_zeros_;

@@ -8,7 +8,7 @@
 namespace pycodec_lm::h264 {
 
 inline bool is_in_slice_data(Element element) {
-    return Element::kMbSkipRun <= element && element <= Element::kRunBefore;
+    return Element::kMbSkipRun <= element && element <= kLastElement;
 }
 
 /// What the bits of a field of a macroblock are for.

@@ -57,6 +57,7 @@ bool AvcWriter::any_legal(int64_t first, int64_t last) const {
             break;
         case Spelling::kTrailing:
         case Spelling::kZeros:
+        case Spelling::kBins:
             return false;  // written when they are due
     }
     first = std::max(first, least);

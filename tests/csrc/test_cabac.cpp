@@ -7,6 +7,7 @@
 
 #include "h264/binarization.hpp"
 #include "h264/cabac_engine.hpp"
+#include "h264/cabac_zero_words.hpp"
 #include "h264/exp_golomb.hpp"
 #include "h264/mb_coder_cabac.hpp"
 #include "h264/mb_coder_cavlc.hpp"
@@ -149,7 +150,7 @@ TEST(a_bin_can_be_where_a_wanted_symbol_is_behind_it) {
         {binarization::sub_mb_type(MbSliceType::kB), 13},
         {binarization::coded_block_pattern(nullptr, &intra), 48},
         {binarization::mb_qp_delta(true), 53},
-        {binarization::ref_idx({}, {.is_available = true, .ref_idx = 1}), 32},
+        {binarization::ref_idx(false, true), 32},
         {binarization::intra_chroma_pred_mode(&intra, &intra), 4},
         {binarization::rem_intra_pred_mode(), 8},
         {binarization::prev_intra_pred_mode_flag(), 2},
@@ -177,8 +178,8 @@ TEST(a_bin_can_be_where_a_wanted_symbol_is_behind_it) {
 TEST(a_bin_can_be_where_a_wanted_number_is_behind_it) {
     testing::Random random(3);
     const std::vector<std::pair<BinString, int32_t>> numbers{
-        {binarization::mvd(0, {}, {}), -90},
-        {binarization::mvd(1, {.is_available = true, .ref_idx = 0, .abs_mvd = {9, 40}}, {}), -90},
+        {binarization::mvd(0, 0), -90},
+        {binarization::mvd(1, 40), -90},
         {binarization::coeff_abs_level_minus1(BlockCat::kLuma8x8, 2, 0), 0},
         {binarization::coeff_abs_level_minus1(BlockCat::kChromaDc, 0, 7), 0},
     };
@@ -240,11 +241,10 @@ TEST(bin_strings_have_the_contexts_of_the_standard) {
     );
     CHECK(contexts(spelled(coded_block_pattern(&pcm, nullptr), 0)) == "73=0 74=0 75=0 76=0 78=0 ");
     CHECK(contexts(spelled(mb_qp_delta(true), 3)) == "61=1 62=1 63=1 63=0 ");
-    const NeighbourMotion far{.is_available = true, .ref_idx = 2, .abs_mvd = {30, 3}};
-    CHECK(contexts(spelled(ref_idx(far, far), 3)) == "57=1 58=1 59=1 59=0 ");
-    CHECK(contexts(spelled(mvd(0, far, {}), -2)) == "41=1 43=1 44=0 -=1 ");
+    CHECK(contexts(spelled(ref_idx(true, true), 3)) == "57=1 58=1 59=1 59=0 ");
+    CHECK(contexts(spelled(mvd(0, 30), -2)) == "41=1 43=1 44=0 -=1 ");
     CHECK(
-        contexts(spelled(mvd(1, {}, {}), 9)) ==
+        contexts(spelled(mvd(1, 0), 9)) ==
         "47=1 50=1 51=1 52=1 53=1 53=1 53=1 53=1 53=1 -=0 -=0 -=0 -=0 -=0 "
     );
     CHECK(contexts(spelled(intra_chroma_pred_mode(&pcm, &inter), 3)) == "64=1 67=1 67=1 ");

@@ -228,7 +228,7 @@ Toy random_toy(testing::Random& random) {
                 toy.elements.push_back(symbols(coded_block_pattern(nullptr, nullptr), some_of(48)));
                 break;
             case 2:
-                toy.elements.push_back(numbers(mvd(1, {}, {}), first, last));
+                toy.elements.push_back(numbers(mvd(1, 0), first, last));
                 break;
             case 3:
                 toy.elements.push_back(symbols(coeff_sign_flag(), some_of(2)));

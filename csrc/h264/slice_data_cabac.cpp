@@ -1,0 +1,267 @@
+// Slice data by CABAC: which syntax element comes next and how its bins are
+// made, 7.3.4, 7.3.5, 9.3. What the elements say is slice_data.cpp's.
+#include "h264/cursor.hpp"
+#include "h264/mb_syntax.hpp"
+
+namespace pycodec_lm::h264 {
+namespace {
+
+constexpr uint64_t kAnySymbol = ~uint64_t{0};
+constexpr uint64_t kMappedQpDeltas =
+    ((uint64_t{1} << 53) - 1) & ~(uint64_t{1} << 51);  // of -26 to 25, 9.3.2.7
+
+MbSliceType slice_type_of(const SliceHeader& slice) {
+    return slice.type == SliceType::kI   ? MbSliceType::kI
+           : slice.type == SliceType::kP ? MbSliceType::kP
+                                         : MbSliceType::kB;
+}
+
+const NeighbourMb* says(const MbEdge* edge) { return edge ? &edge->cabac.says : nullptr; }
+
+}  // namespace
+
+/// 9.3.1: from a byte boundary on.
+void AvcCursor::begin_cabac() {
+    Position& p = position_;
+    CabacPosition& c = p.cabac;
+    const SliceHeader& slice = p.slice;
+    const auto column = slice.type == SliceType::kI
+                            ? ContextColumn::kI
+                            : static_cast<ContextColumn>(1 + slice.constants.cabac_init_idc);
+    const int slice_qp = 26 + pps().pic_init_qp_minus26 + slice.constants.slice_qp_delta;
+    c = {.n_bins = c.n_bins, .states = ContextStates(column, slice_qp)};
+    begin_cabac_macroblock();
+    begin_code();
+}
+
+/// 9.3.1.2, also behind pcm samples.
+void AvcCursor::begin_code() {
+    position_.cabac.interval = {};
+    begin_string();
+}
+
+void AvcCursor::begin_cabac_macroblock() {
+    CabacPosition& c = position_.cabac;
+    c.n_mb_bits = 0;
+    c.was_qp_changed = c.is_qp_changed;
+    c.is_qp_changed = false;
+    if (position_.slice.type == SliceType::kI) return begin_macroblock();
+    expect(Element::kMbSkipFlag);
+}
+
+/// The bins of the element that is due, and the values that it may have.
+void AvcCursor::begin_string() {
+    const Position& p = position_;
+    CabacPosition& c = position_.cabac;
+    const NeighbourMb* a = says(left_edge());
+    const NeighbourMb* b = says(top_edge());
+    const auto any = BinValues::of_symbols(kAnySymbol);
+    switch (p.at) {
+        case Element::kMbSkipFlag:
+            c.string = binarization::mb_skip_flag(slice_type_of(p.slice), a, b);
+            c.legal = BinValues::of_symbols(max_skip_run() > 0 ? 0b11 : 0b01);
+            return;
+        case Element::kEndOfSliceFlag: {
+            const bool goes_on = n_mbs_of_slice_left() > 0;
+            const bool may_end = !goes_on || may_slice_end();
+            c.string = binarization::end_of_slice_flag();
+            c.legal = BinValues::of_symbols((goes_on ? 0b01 : 0) | (may_end ? 0b10 : 0));
+            return;
+        }
+        case Element::kMbType:
+            c.string = binarization::mb_type(slice_type_of(p.slice), a, b);
+            c.legal = BinValues::of_symbols(legal_mb_types());
+            return;
+        case Element::kTransformSize8x8Flag:
+            c.string = binarization::transform_size_8x8_flag(a, b);
+            c.legal = any;
+            return;
+        case Element::kPrevIntra4x4PredModeFlag:
+        case Element::kPrevIntra8x8PredModeFlag:
+            c.string = binarization::prev_intra_pred_mode_flag();
+            c.legal = BinValues::of_symbols(legal_intra_mode_flags());
+            return;
+        case Element::kRemIntra4x4PredMode:
+        case Element::kRemIntra8x8PredMode:
+            c.string = binarization::rem_intra_pred_mode();
+            c.legal = BinValues::of_symbols(legal_intra_mode_rems());
+            return;
+        case Element::kIntraChromaPredMode:
+            c.string = binarization::intra_chroma_pred_mode(a, b);
+            c.legal = BinValues::of_symbols(legal_intra_chroma_modes());
+            return;
+        case Element::kSubMbType:
+            c.string = binarization::sub_mb_type(slice_type_of(p.slice));
+            c.legal = BinValues::of_symbols(legal_sub_mb_types());
+            return;
+        case Element::kRefIdxL0:
+            return begin_ref_idx(0);
+        case Element::kMvdL0X:
+            return begin_mvd(0, 0, legal_mvds(p.limits.mv_x, p.mb.predicted.x));
+        case Element::kMvdL0Y:
+            return begin_mvd(0, 1, legal_mvds(p.limits.mv_y, p.mb.predicted.y));
+        case Element::kCodedBlockPattern:
+            c.string = binarization::coded_block_pattern(a, b);
+            c.legal = any;
+            return;
+        case Element::kMbQpDelta:
+            c.string = binarization::mb_qp_delta(c.was_qp_changed);
+            c.legal = BinValues::of_symbols(grammar_->qp ? 1 : kMappedQpDeltas);
+            return;
+        default:
+            return begin_residual_string();
+    }
+}
+
+void AvcCursor::begin_ref_idx(size_t list) {
+    const Macroblock& mb = position_.mb;
+    const Partition at = mb.partition();
+    const auto is_large = [&](const MbEdge* edge, int block) {
+        return edge != nullptr && ((edge->cabac.large_ref_idx[list] >> block) & 1) != 0;
+    };
+    const auto is_large_here = [&](int column, int row) {
+        return ((mb.cabac.large_ref_idx[list] >> (row / 2 * 2 + column / 2)) & 1) != 0;
+    };
+    const bool a =
+        at.column == 0 ? is_large(left_edge(), at.row / 2) : is_large_here(at.column - 1, at.row);
+    const bool b =
+        at.row == 0 ? is_large(top_edge(), at.column / 2) : is_large_here(at.column, at.row - 1);
+    position_.cabac.string = binarization::ref_idx(a, b);
+    position_.cabac.legal = BinValues::of_symbols(position_.slice.usable_refs);
+}
+
+void AvcCursor::begin_mvd(size_t list, int component, SignedRange legal) {
+    const Macroblock& mb = position_.mb;
+    const Partition at = mb.partition();
+    const auto of_edge = [&](const MbEdge* edge, int i) {
+        return edge ? edge->cabac.abs_mvd[list][static_cast<size_t>(i)] : AbsMvd{};
+    };
+    const auto of_block = [&](int column, int row) {
+        return mb.cabac.abs_mvd[list][static_cast<size_t>(4 * row + column)];
+    };
+    const AbsMvd a =
+        at.column == 0 ? of_edge(left_edge(), at.row) : of_block(at.column - 1, at.row);
+    const AbsMvd b = at.row == 0 ? of_edge(top_edge(), at.column) : of_block(at.column, at.row - 1);
+    const int sum = component == 0 ? a.x + b.x : a.y + b.y;
+    position_.cabac.string = binarization::mvd(component, sum);
+    position_.cabac.legal =
+        BinValues::of_range(static_cast<int32_t>(legal.first), static_cast<int32_t>(legal.last));
+}
+
+/// The element that is due has a value.
+void AvcCursor::take_string() {
+    Position& p = position_;
+    CabacPosition& c = p.cabac;
+    const int32_t value = c.string.value();
+    switch (p.at) {
+        case Element::kMbSkipFlag:
+            if (value == 0) {
+                begin_macroblock();
+                break;
+            }
+            skip_macroblocks(1);
+            expect(Element::kEndOfSliceFlag);
+            break;
+        case Element::kEndOfSliceFlag:
+            if (value != 0) return end_cabac();
+            begin_cabac_macroblock();
+            break;
+        case Element::kIntraChromaPredMode:
+            p.mb.cabac.intra_chroma_pred_mode = static_cast<uint8_t>(value);
+            take_intra_chroma_mode();
+            break;
+        case Element::kRefIdxL0:
+            note_ref_idx(0, value);
+            take_ref_idx(static_cast<int8_t>(value));
+            break;
+        case Element::kMvdL0X:
+        case Element::kMvdL0Y:
+            note_mvd(0, value);
+            take_macroblock_field(value);
+            break;
+        case Element::kCodedBlockPattern:
+            take_pattern(static_cast<uint8_t>(value));
+            break;
+        case Element::kMbQpDelta:
+            c.is_qp_changed = value != 0;
+            begin_residual();
+            break;
+        default:
+            if (p.at >= Element::kCodedBlockFlag) {
+                take_cabac_residual(value);
+            } else {
+                take_macroblock_field(value);
+            }
+    }
+    if (is_at_bins()) begin_string();
+}
+
+void AvcCursor::note_ref_idx(size_t list, int32_t ref_idx) {
+    if (ref_idx == 0) return;
+    Macroblock& mb = position_.mb;
+    constexpr uint8_t kRows[] = {0b0011, 0b1100};
+    constexpr uint8_t kColumns[] = {0b0101, 0b1010};
+    uint8_t& large = mb.cabac.large_ref_idx[list];
+    switch (mb.shape) {
+        case MbShape::k16x16:
+            large = 0b1111;
+            return;
+        case MbShape::k16x8:
+            large |= kRows[mb.part];
+            return;
+        case MbShape::k8x16:
+            large |= kColumns[mb.part];
+            return;
+        default:
+            large = static_cast<uint8_t>(large | 1u << mb.part);
+    }
+}
+
+void AvcCursor::note_mvd(size_t list, int32_t mvd) {
+    Macroblock& mb = position_.mb;
+    const auto magnitude =
+        static_cast<uint8_t>(std::min<int32_t>(mvd < 0 ? -mvd : mvd, AbsMvd::kMost));
+    const bool is_x = position_.at == Element::kMvdL0X;
+    const Partition at = mb.partition();
+    for (int row = at.row; row < at.row + at.height; ++row) {
+        for (int column = at.column; column < at.column + at.width; ++column) {
+            AbsMvd& abs_mvd = mb.cabac.abs_mvd[list][static_cast<size_t>(4 * row + column)];
+            (is_x ? abs_mvd.x : abs_mvd.y) = magnitude;
+        }
+    }
+}
+
+/// What the sides of the macroblock tell the contexts of others.
+void AvcCursor::put_cabac_edges(CabacEdge& bottom, CabacEdge& right) const {
+    const Macroblock& mb = position_.mb;
+    const bool is_pcm = mb.kind == MbKind::kPcm;
+    const NeighbourMb says{
+        .is_intra = mb.kind != MbKind::kInter,
+        .is_intra_nxn = mb.kind == MbKind::kIntraNxN,
+        .is_pcm = is_pcm,
+        .transform_size_8x8_flag = mb.has_transform_8x8,
+        .cbp_luma = is_pcm ? uint8_t{15} : mb.cbp_luma,
+        .cbp_chroma = is_pcm ? uint8_t{2} : mb.cbp_chroma,
+        .intra_chroma_pred_mode = mb.cabac.intra_chroma_pred_mode,
+    };
+    const uint8_t coded_dc = is_pcm ? uint8_t{0b111} : mb.cabac.coded_dc;
+    bottom.says = right.says = says;
+    bottom.coded_dc = right.coded_dc = coded_dc;
+    for (size_t list = 0; list < 2; ++list) {
+        const unsigned large = mb.cabac.large_ref_idx[list];
+        bottom.large_ref_idx[list] = static_cast<uint8_t>(large >> 2);
+        right.large_ref_idx[list] = static_cast<uint8_t>((large >> 1 & 1) | (large >> 2 & 2));
+        for (size_t i = 0; i < 4; ++i) {
+            bottom.abs_mvd[list][i] = mb.cabac.abs_mvd[list][12 + i];
+            right.abs_mvd[list][i] = mb.cabac.abs_mvd[list][4 * i + 3];
+        }
+    }
+}
+
+/// Behind rbsp_stop_one_bit, which is the last of the code.
+void AvcCursor::end_cabac() {
+    expect(Element::kRbspTrailingBits);
+    position_.n_partial = 1;
+}
+
+}  // namespace pycodec_lm::h264
