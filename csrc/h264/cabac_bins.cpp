@@ -35,10 +35,19 @@ bool AvcCursor::settle_bins() {
         const unsigned bins = possible_bins();
         if (bins == 0) return false;
         if (bins == kBoth) return true;
+        note_doubt(bins != kOne);
         take_bin(bins == kOne);
         if (c.is_terminated) return take_code_end();
     }
     return true;
+}
+
+/// Of a bin that is left out.
+void AvcCursor::note_doubt(bool bin) {
+    CabacPosition& c = position_.cabac;
+    if (c.interval.part_of(bin, c.string.ctx_idx(), c.states) == CabacInterval::Part::kNone) return;
+    const Status status = why_not_bin(bin);
+    c.doubt = {status.element, status.code, status.value, status.limit};
 }
 
 /// Behind a terminating bin. The last bit of a slice's code is rbsp_stop_one_bit, that before pcm

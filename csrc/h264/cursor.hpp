@@ -134,6 +134,10 @@ private:
     Status reject_bits(uint8_t byte) const;
     bool is_legal_by_standard(uint8_t byte) const;
     Status why_not(int64_t value) const;
+    // rejection_cabac.cpp
+    Status reject_cabac_bit(bool bit) const;
+    Status why_not_bin(bool bin) const;
+    // rejection.cpp
     Code why_not_nal_unit_type(uint32_t type) const;
     Code why_not_sps_value(int64_t value, int32_t& limit) const;
     Code why_not_slice_value(int64_t value, int32_t& limit) const;
@@ -346,6 +350,7 @@ private:
     bool is_at_bins() const;
     int take_cabac_bit(bool bit);
     bool settle_bins();
+    void note_doubt(bool bin);
     bool can_code_end(const CabacInterval& interval) const;
     bool take_code_end();
     unsigned bins_that_can_be() const;

@@ -88,13 +88,13 @@ void AvcCursor::take_marking_field(int64_t value) {
         case Element::kLongTermReferenceFlag:
             return after_marking();
         case Element::kAdaptiveRefPicMarkingModeFlag:
-            return expect(
-                value != 0 ? Element::kMemoryManagementControlOperation : Element::kSliceQpDelta
-            );
+            if (value == 0) return after_marking();
+            return expect(Element::kMemoryManagementControlOperation);
         case Element::kMemoryManagementControlOperation: {
             p.j = static_cast<uint32_t>(value);
+            if (value == 0) return after_marking();
             constexpr Element kNext[] = {
-                Element::kSliceQpDelta,
+                Element::kNone,
                 Element::kDifferenceOfPicNumsMinus1,
                 Element::kMarkedLongTermPicNum,
                 Element::kDifferenceOfPicNumsMinus1,

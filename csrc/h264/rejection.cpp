@@ -23,6 +23,7 @@ Status AvcCursor::push(uint8_t byte) {
     } else {
         status = reject_payload(byte);
     }
+    if (is_zero_word_due()) status.code = Code::kBinCount;
     status.byte = p.offset;
     if (is_legal_by_standard(byte)) {
         status.code = Code::kNotInGrammar;
@@ -70,7 +71,13 @@ Status AvcCursor::reject_bits(uint8_t byte) const {
     uint8_t n_taken = 0;
     for (; n_taken < 8; ++n_taken) {
         at.position_.may_end = false;
-        if (!at.take_bit((byte >> (7 - n_taken)) & 1)) break;
+        const AvcCursor before = at;
+        const bool bit = (byte >> (7 - n_taken)) & 1;
+        if (at.take_bit(bit)) continue;
+        if (!before.is_at_bins()) break;
+        Status status = before.reject_cabac_bit(bit);
+        status.bit = n_taken;
+        return status;
     }
     if (n_taken == 8) return {.element = position_.at, .value = byte};  // a pinned byte objects
     // What the field's value is, or begins with, as far as this byte tells.
@@ -314,6 +321,10 @@ Code AvcCursor::why_not_macroblock_value(int64_t value, int32_t& limit) const {
         return Code::kMotionVectorCount;
     };
     switch (p.at) {
+        case Element::kEndOfSliceFlag:
+            return Code::kEndOfSlice;
+        case Element::kMbSkipFlag:
+            return (p.slice.usable_refs & 1) != 0 ? too_many_mvs() : Code::kRefIdxMissing;
         case Element::kMbSkipRun:
             limit = static_cast<int32_t>(n_mbs_left());
             if (number > n_mbs_left()) return Code::kSkipRun;

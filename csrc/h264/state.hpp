@@ -84,11 +84,21 @@ struct Ended {
     uint32_t next_mb = 0;
 };
 
+/// What the last bin would have said that was left out as illegal while the bits allowed it: what
+/// is wrong where they turn out to say so.
+struct BinDoubt {
+    Element element = Element::kNone;
+    Code code = Code::kOk;
+    int32_t value = 0;
+    int32_t limit = 0;
+};
+
 /// Where slice data by CABAC stand between two bins.
 struct CabacPosition {
     BinString string{};  // of the element that is due
     BinValues legal{};   // that it may have
     CabacInterval interval{};
+    BinDoubt doubt{};
     uint64_t n_bins = 0;          // of the picture, 7.4.2.10
     uint16_t n_mb_bits = 0;       // read of macroblock_layer(), A.3.1 n)
     bool is_terminated = false;   // behind a terminating 1; the code's last bits are still to come

@@ -1,0 +1,64 @@
+// Why a bit of CABAC is refused. What is wrong shows at the first bin that the bits so far leave
+// possible and no legal value has: all that is legal before it leads nowhere.
+#include "h264/cursor.hpp"
+#include "h264/exp_golomb.hpp"
+
+namespace pycodec_lm::h264 {
+namespace {
+
+/// The smallest symbol, of those that are coded, behind a bin; 0 of a number.
+int32_t lowest_behind(const BinString& string, bool bin) {
+    for (int32_t value = 0; value < PrefixCode::kMaxSymbols; ++value) {
+        if (string.can_be(bin, BinValues::of_symbols(uint64_t{1} << value))) return value;
+    }
+    return 0;
+}
+
+}  // namespace
+
+/// Of the next bit, which is refused.
+Status AvcCursor::reject_cabac_bit(bool bit) const {
+    AvcCursor at = *this;
+    CabacPosition& c = at.position_.cabac;
+    c.interval.take_bit(bit);
+    while (at.is_at_bins() && !c.is_terminated) {
+        const uint16_t ctx_idx = c.string.ctx_idx();
+        const unsigned legal = at.bins_that_can_be();
+        bool is_any = false;
+        for (const bool bin : {false, true}) {
+            if (c.interval.part_of(bin, ctx_idx, c.states) == CabacInterval::Part::kNone) continue;
+            is_any = true;
+            if (((legal >> (bin ? 1 : 0)) & 1) == 0) return at.why_not_bin(bin);
+        }
+        if (!is_any) break;
+        at.take_bin((legal & 1) == 0);
+    }
+    if (c.is_terminated)
+        return {.code = Code::kTrailingBits, .element = Element::kRbspTrailingBits, .value = bit};
+    if (c.doubt.code == Code::kOk) return {.code = Code::kCabacStart, .element = at.position_.at};
+    return {
+        .code = c.doubt.code,
+        .element = c.doubt.element,
+        .value = c.doubt.value,
+        .limit = c.doubt.limit,
+    };
+}
+
+Status AvcCursor::why_not_bin(bool bin) const {
+    const CabacPosition& c = position_.cabac;
+    if (!c.string.can_be(bin, c.legal)) {
+        const int32_t value = lowest_behind(c.string, bin);
+        // mb_qp_delta is mapped, 9.3.2.7.
+        return why_not(
+            position_.at == Element::kMbQpDelta ? signed_value(static_cast<uint64_t>(value)) : value
+        );
+    }
+    const bool is_end = bin && c.string.ctx_idx() == kTerminate;
+    return {
+        .code = is_end ? Code::kTrailingBits : Code::kMacroblockBits,
+        .element = position_.at,
+        .value = bin ? 1 : 0,
+    };
+}
+
+}  // namespace pycodec_lm::h264
