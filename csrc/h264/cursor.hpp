@@ -347,20 +347,18 @@ private:
     void begin_residual_string();
     void take_cabac_residual(int32_t value);
     // cabac_bins.cpp
+    class BinSyntax;
     bool is_at_bins() const;
     int take_cabac_bit(bool bit);
     bool settle_bins();
     void note_doubt(bool bin);
     bool can_code_end(const CabacInterval& interval) const;
-    bool take_code_end();
-    unsigned bins_that_can_be() const;
+    void take_code_end();
+    bool may_be(bool bin) const;
     unsigned possible_bins();
-    bool has_way_on();
     void take_bin(bool bin);
     bool is_cabac_limit_far() const;
     bool fits_behind(bool bin) const;
-    bool wanted_bin() const;
-    int32_t wanted_bin_value() const;
     // residual_cavlc.cpp
     void begin_residual();
     void begin_block();
@@ -393,6 +391,8 @@ private:
     static int level_suffix_size(const Macroblock& mb);
     static int suffix_length_after(const Macroblock& mb, uint32_t suffix);
     // ending_cabac.cpp
+    bool wanted_bin() const;
+    int32_t wanted_bin_value() const;
     std::vector<bool> ending_code() const;
     std::vector<uint8_t> ending_bytes() const;
     // ending.cpp

@@ -1,45 +1,48 @@
 // The ending of a slice by CABAC: the bins that endings go for, as far as the bits so far leave
-// them possible, written as the encoder of 9.3.4 writes them.
+// them possible.
+#include <stdexcept>
 #include <vector>
 
+#include "h264/cabac_code_bits.hpp"
 #include "h264/cursor.hpp"
 
 namespace pycodec_lm::h264 {
-namespace {
 
-/// The bits of a code as one long number, to whose end numbers are added.
-class CodeBits {
-public:
-    /// Makes room for the bits that the interval has opened since it was last asked, and adds what
-    /// they are at least.
-    void add(const CabacInterval::Low& low) {
-        const size_t n_known = bits_.empty() ? 0 : CabacInterval::kFreshBits;
-        bits_.resize(bits_.size() + static_cast<size_t>(low.n_bits) - n_known);
-        uint64_t rest = low.number;
-        for (size_t i = bits_.size(); rest != 0; rest >>= 1) {
-            if ((rest & 1) != 0) carry_into(i - 1);
-            --i;
-        }
+/// The bin that endings go for.
+bool AvcCursor::wanted_bin() const {
+    const CabacPosition& c = position_.cabac;
+    const int32_t value = wanted_bin_value();
+    if (c.legal.contains(value)) {
+        const BinValues wanted = BinValues::only(value);
+        if (c.string.can_be(false, wanted)) return false;
+        if (c.string.can_be(true, wanted)) return true;
     }
+    return !c.string.can_be(false, c.legal);
+}
 
-    std::vector<bool>& bits() { return bits_; }
-
-private:
-    void carry_into(size_t i) {
-        for (; bits_[i]; --i) bits_[i] = false;
-        bits_[i] = true;
+int32_t AvcCursor::wanted_bin_value() const {
+    const Position& p = position_;
+    switch (p.at) {
+        case Element::kMbSkipFlag:
+        case Element::kPrevIntra4x4PredModeFlag:
+        case Element::kPrevIntra8x8PredModeFlag:
+        case Element::kSignificantCoeffFlag:
+        case Element::kLastSignificantCoeffFlag:
+            return 1;
+        case Element::kEndOfSliceFlag:
+            return prefers_another_slice(p.next_mb) ? 1 : 0;
+        case Element::kMbType:
+            return static_cast<int32_t>(*wanted_value());
+        default:
+            return 0;
     }
+}
 
-    std::vector<bool> bits_;
-};
-
-}  // namespace
-
-/// The bits from here to rbsp_stop_one_bit.
+/// The bits from here to the end of the code.
 std::vector<bool> AvcCursor::ending_code() const {
     AvcCursor at = *this;
     CabacPosition& c = at.position_.cabac;
-    CodeBits code;
+    CabacCodeBits code;
     bool is_free = false;
     while (!c.is_terminated) {
         const bool wanted = at.wanted_bin();
@@ -48,15 +51,14 @@ std::vector<bool> AvcCursor::ending_code() const {
             code.add(c.interval.forget_bits());
             at.take_bin(wanted);
         } else {
-            const unsigned bins = at.possible_bins();
-            at.take_bin(((bins >> (wanted ? 1 : 0)) & 1) != 0 ? wanted : !wanted);
+            const unsigned set = at.possible_bins();
+            at.take_bin(((set >> (wanted ? 1 : 0)) & 1) != 0 ? wanted : !wanted);
         }
     }
     const auto ending = c.interval.ending();
     if (!ending) throw std::logic_error("a slice has no ending " + describe());
-    code.add({ending->bits << 1, ending->n_bits + 1});
-    code.bits().pop_back();  // the bit behind the code
-    return std::move(code.bits());
+    code.end(*ending);
+    return code.bits();
 }
 
 /// Bytes that the ending begins with: of a slice by CABAC all up to its end, else one.

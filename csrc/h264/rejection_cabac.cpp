@@ -23,15 +23,16 @@ Status AvcCursor::reject_cabac_bit(bool bit) const {
     c.interval.take_bit(bit);
     while (at.is_at_bins() && !c.is_terminated) {
         const uint16_t ctx_idx = c.string.ctx_idx();
-        const unsigned legal = at.bins_that_can_be();
         bool is_any = false;
-        for (const bool bin : {false, true}) {
+        bool next = false;
+        for (const bool bin : {true, false}) {
             if (c.interval.part_of(bin, ctx_idx, c.states) == CabacInterval::Part::kNone) continue;
             is_any = true;
-            if (((legal >> (bin ? 1 : 0)) & 1) == 0) return at.why_not_bin(bin);
+            if (!at.may_be(bin)) return at.why_not_bin(bin);
+            next = bin;
         }
         if (!is_any) break;
-        at.take_bin((legal & 1) == 0);
+        at.take_bin(next);
     }
     if (c.is_terminated)
         return {.code = Code::kTrailingBits, .element = Element::kRbspTrailingBits, .value = bit};

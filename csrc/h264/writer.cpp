@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "h264/cabac_zero_words.hpp"
 #include "h264/exp_golomb.hpp"
 
 namespace pycodec_lm::h264 {
@@ -32,6 +33,7 @@ int AvcWriter::code_table() const {
 }
 
 bool AvcWriter::any_legal(int64_t first, int64_t last) const {
+    if (is_writing_bins()) return first <= last && any_bins_fit(bin_values(first, last));
     const AvcCursor::Field field = ahead_.field();
     int64_t least = 0;
     int64_t most = 0;
@@ -111,7 +113,11 @@ Status AvcWriter::write(int64_t value) {
         status.bit = static_cast<uint8_t>(n_pending_);
         return status;
     }
-    write_bits(spell(value));
+    if (is_writing_bins()) {
+        write_bins(value);
+    } else {
+        write_bits(spell(value));
+    }
     write_automatic();
     return {};
 }
@@ -180,21 +186,98 @@ void AvcWriter::write_bits(Bits bits) {
 void AvcWriter::write_automatic() {
     while (!is_between_units()) {
         const Spelling spelling = ahead_.field().spelling;
-        if (spelling != Spelling::kTrailing && spelling != Spelling::kZeros) return;
-        write_bits({spelling == Spelling::kTrailing && ahead_.position_.n_partial == 0, 1});
+        const bool is_one = ahead_.element() == Element::kCabacAlignmentOneBit;
+        if (!is_one && spelling != Spelling::kTrailing && spelling != Spelling::kZeros) return;
+        const bool is_stop = spelling == Spelling::kTrailing && ahead_.position_.n_partial == 0;
+        write_bits({is_one || is_stop, 1});
+    }
+    while (whole_.is_zero_word_due()) {
+        for (const uint8_t byte : kEscapedZeroWord) put_byte(byte);
+        ahead_ = whole_;
+    }
+}
+
+/// Legal values of first..last, as bins have them.
+BinValues AvcWriter::bin_values(int64_t first, int64_t last) const {
+    const BinValues& legal = ahead_.position_.cabac.legal;
+    BinValues values;
+    if (legal.symbols == 0) {
+        values.first = static_cast<int32_t>(std::max<int64_t>(first, legal.first));
+        values.last = static_cast<int32_t>(std::min<int64_t>(last, legal.last));
+        return values;
+    }
+    const bool is_mapped = ahead_.element() == Element::kMbQpDelta;  // 9.3.2.7
+    for (int symbol = 0; symbol < 64; ++symbol) {
+        const int64_t value = is_mapped ? signed_value(static_cast<uint64_t>(symbol)) : symbol;
+        if (first <= value && value <= last) values.symbols |= uint64_t{1} << symbol;
+    }
+    values.symbols &= legal.symbols;
+    return values;
+}
+
+/// Of some values one leaves the macroblock room to end.
+bool AvcWriter::any_bins_fit(const BinValues& values) const {
+    AvcCursor at = ahead_;
+    CabacPosition& c = at.position_.cabac;
+    if (values.symbols == 0 && values.first > values.last) return false;
+    c.legal = values;
+    const Element element = at.element();
+    const uint64_t n_bins = c.n_bins;
+    // Along the shortest of their strings.
+    while (at.element() == element && !c.is_terminated) {
+        if (c.string.n_bins() == 0 && c.n_bins != n_bins) break;  // the next of the same kind
+        const bool zero = c.string.can_be(false, values) && at.may_be(false);
+        if (!zero && !(c.string.can_be(true, values) && at.may_be(true))) return false;
+        c.interval.forget_bits();
+        at.take_bin(!zero);
+    }
+    return true;
+}
+
+void AvcWriter::write_bins(int64_t value) {
+    CabacPosition& c = ahead_.position_.cabac;
+    const BinValues wanted = bin_values(value, value);
+    BinString string = c.string;
+    while (!string.is_whole()) {
+        const bool bin = string.can_be(true, wanted);
+        string.take(bin);
+        code_.add(c.interval.forget_bits());
+        ahead_.take_bin(bin);
+    }
+    if (!c.is_terminated) return put_code_bits(code_.n_settled());
+    code_.end(*c.interval.ending());
+    put_code_bits(code_.bits().size());
+    // The bits of the last byte, which the cursor at its begin takes.
+    const unsigned bits = pending_;
+    const int n_bits = n_pending_;
+    ahead_ = whole_;
+    for (int i = n_bits - 1; i >= 0; --i) ahead_.take_bit((bits >> i) & 1);
+    code_ = {};
+    n_put_ = 0;
+}
+
+/// Bits of the code up to one.
+void AvcWriter::put_code_bits(size_t end) {
+    for (; n_put_ < end; ++n_put_) {
+        pending_ = pending_ << 1 | (code_.bits()[n_put_] ? 1 : 0);
+        if (++n_pending_ == 8) put_pending();
     }
 }
 
 void AvcWriter::add_bit(bool bit) {
     pending_ = pending_ << 1 | (bit ? 1 : 0);
     if (++n_pending_ < 8) return;
+    put_pending();
+    ahead_ = whole_;
+}
+
+void AvcWriter::put_pending() {
     const auto byte = static_cast<uint8_t>(pending_);
     pending_ = 0;
     n_pending_ = 0;
     const Position& p = whole_.position_;
     if (p.n_zeros == 2 && byte <= 3) put_byte(3);  // emulation_prevention_three_byte, 7.4.1
     put_byte(byte);
-    ahead_ = whole_;
 }
 
 void AvcWriter::put_byte(uint8_t byte) {

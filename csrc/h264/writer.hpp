@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "h264/cabac_code_bits.hpp"
 #include "h264/cursor.hpp"
 
 namespace pycodec_lm::h264 {
@@ -30,7 +31,8 @@ public:
     /// Which code of the tables of 9.2 is in force: of coeff_token the column of Table 9-5, of
     /// total_zeros TotalCoeff (16 more for chroma DC), of run_before zerosLeft, from 7 on 7.
     int code_table() const;
-    /// Values are those of the syntax element; of coeff_token they are rows of Table 9-5.
+    /// Values are those of the syntax element; of coeff_token they are rows of Table 9-5. By CABAC
+    /// coded_block_pattern is 16 * CodedBlockPatternChroma + CodedBlockPatternLuma.
     bool any_legal(int64_t first, int64_t last) const;
     /// The smallest, the largest legal value of first..last.
     std::optional<int64_t> lowest_legal(int64_t first, int64_t last) const;
@@ -52,9 +54,15 @@ private:
         int n;
     };
     Bits spell(int64_t value) const;
+    bool is_writing_bins() const { return !is_between_units() && ahead_.is_at_bins(); }
+    BinValues bin_values(int64_t first, int64_t last) const;
+    bool any_bins_fit(const BinValues& values) const;
+    void write_bins(int64_t value);
+    void put_code_bits(size_t end);
     void write_bits(Bits bits);
     void write_automatic();
     void add_bit(bool bit);
+    void put_pending();
     void put_byte(uint8_t byte);
 
     AvcCursor whole_;  // at the last byte boundary
@@ -62,6 +70,10 @@ private:
     unsigned pending_ = 0;
     int n_pending_ = 0;
     bool is_ended_ = false;  // by choice, which the start code shows
+    // By CABAC ahead_ has taken bins whose bits are not whole_'s yet: those of code_ from
+    // n_put_ on.
+    CabacCodeBits code_;
+    size_t n_put_ = 0;
     std::vector<uint8_t> bytes_;
 };
 

@@ -4,7 +4,7 @@
 #include <set>
 #include <vector>
 
-#include "h264/cabac_interval.hpp"
+#include "h264/cabac_walk.hpp"
 #include "testing.hpp"
 
 namespace {
@@ -130,67 +130,77 @@ private:
     std::set<uint32_t> prefixes_;
 };
 
-/// Whether the bits of some bytes can go on to a legal slice, by intervals alone.
-class IntervalWalk {
+/// A toy's slice between two bins, as CabacWalk asks for it.
+class ToySyntax {
 public:
-    explicit IntervalWalk(const Toy& toy) : toy_(toy) {}
+    struct Saved {
+        Place place;
+        BinString string;
+        CabacInterval interval;
+        ContextStates states;
+        bool is_terminated = false;
+    };
 
-    bool is_viable(const Bytes& bytes) {
-        bits_.clear();
-        for (const uint8_t byte : bytes) {
-            for (int i = 7; i >= 0; --i) bits_.push_back((byte >> i) & 1);
-        }
-        return walk({}, Place().at(toy_).string, 0, {}, toy_.states);
+    explicit ToySyntax(const Toy& toy) : toy_(toy) {
+        at_.states = toy.states;
+        at_.string = at_.place.at(toy).string;
     }
+
+    bool is_at_bin() const { return !at_.is_terminated; }
+    uint16_t ctx_idx() const { return at_.string.ctx_idx(); }
+    const CabacInterval& interval() const { return at_.interval; }
+    const ContextStates& states() const { return at_.states; }
+    bool may_be(bool bin) const {
+        if (!at_.string.can_be(bin, at_.place.at(toy_).legal)) return false;
+        if (!bin || at_.string.ctx_idx() != kTerminate) return true;
+        CabacInterval behind = at_.interval;
+        ContextStates states = at_.states;
+        behind.take_bin(true, kTerminate, states);
+        return behind.ending().has_value();
+    }
+    void take_bin(bool bin) {
+        at_.interval.take_bin(bin, at_.string.ctx_idx(), at_.states);
+        at_.string.take(bin);
+        if (!at_.string.is_whole()) return;
+        at_.is_terminated = !at_.place.go_on(toy_, at_.string.value());
+        if (!at_.is_terminated) at_.string = at_.place.at(toy_).string;
+    }
+    void save(Saved& saved) const { saved = at_; }
+    void restore(const Saved& saved) { at_ = saved; }
+
+    /// Takes a bit, and the bins that it settles; false where the code cannot go on so.
+    bool take_bit(bool bit) {
+        if (at_.is_terminated && at_.interval.n_open() == 1) return !bit;  // alignment
+        at_.interval.take_bit(bit);
+        CabacWalk walk(*this);
+        while (!at_.is_terminated) {
+            const unsigned set = walk.possible_bins();
+            if (set == 0) return false;
+            if (set == bins::kBoth) return true;
+            CHECK(at_.interval.n_open() >= 1);
+            take_bin(set == bins::kOne);
+        }
+        return at_.interval.ending().has_value();
+    }
+    /// Up to its last bit.
+    bool is_over() const { return at_.is_terminated && at_.interval.n_open() == 1; }
 
 private:
-    /// From in front of a bin, with some bits given to the interval.
-    bool walk(
-        Place place, const BinString& string, size_t n_bits, CabacInterval interval,
-        const ContextStates& states
-    ) {
-        for (; n_bits < bits_.size() && interval.n_open() > 0; ++n_bits)
-            interval.take_bit(bits_[n_bits]);
-        if (interval.is_empty()) return false;
-        const Element element = place.at(toy_);
-        const uint16_t ctx_idx = string.ctx_idx();
-        for (const bool bin : {false, true}) {
-            if (!string.can_be(bin, element.legal) || !interval.can_be(bin, ctx_idx, states))
-                continue;
-            CabacInterval next_interval = interval;
-            ContextStates next_states = states;
-            next_interval.take_bin(bin, ctx_idx, next_states);
-            BinString next_string = string;
-            next_string.take(bin);
-            Place next_place = place;
-            if (next_string.is_whole()) {
-                if (!next_place.go_on(toy_, next_string.value())) {
-                    if (can_end(next_interval, n_bits)) return true;
-                    continue;
-                }
-                next_string = next_place.at(toy_).string;
-            }
-            if (walk(next_place, next_string, n_bits, next_interval, next_states)) return true;
-        }
-        return false;
-    }
-
-    /// The bits that are left are those that end the code, then zeros to the end of its byte.
-    bool can_end(const CabacInterval& interval, size_t n_bits) const {
-        const auto ending = interval.ending();
-        if (!ending) return false;
-        const auto n_code_bits = static_cast<size_t>(static_cast<int>(n_bits) + ending->n_bits);
-        if (bits_.size() > (n_code_bits + 7) / 8 * 8) return false;
-        for (size_t i = n_bits; i < bits_.size(); ++i) {
-            const bool bit = i < n_code_bits && (ending->bits >> (n_code_bits - 1 - i)) & 1;
-            if (bits_[i] != bit) return false;
-        }
-        return true;
-    }
-
     const Toy& toy_;
-    std::vector<bool> bits_;
+    Saved at_;
 };
+
+/// Whether the bits of some bytes can go on to a legal slice, bit by bit as a cursor takes them.
+bool is_viable(const Toy& toy, const Bytes& bytes) {
+    ToySyntax syntax(toy);
+    for (const uint8_t byte : bytes) {
+        if (syntax.is_over()) return false;
+        for (int i = 7; i >= 0; --i) {
+            if (!syntax.take_bit((byte >> i) & 1)) return false;
+        }
+    }
+    return true;
+}
 
 Element symbols(const BinString& string, const std::vector<int32_t>& values) {
     uint64_t legal = 0;
@@ -258,7 +268,6 @@ TEST(intervals_leave_just_the_bytes_that_the_encoder_writes) {
         const Toy toy = random_toy(random);
         constexpr size_t kBytes = Encodings::kMaxBytes;
         const Encodings encodings(toy, kBytes);
-        IntervalWalk walk(toy);
         // Every string that goes on from one that is alive; what goes on from others is not.
         std::vector<Bytes> alive{{}};
         for (size_t n = 1; n <= kBytes; ++n) {
@@ -268,7 +277,7 @@ TEST(intervals_leave_just_the_bytes_that_the_encoder_writes) {
                     Bytes next = bytes;
                     next.push_back(static_cast<uint8_t>(byte));
                     const bool is_written = encodings.has_prefix(next);
-                    CHECK(walk.is_viable(next) == is_written);
+                    CHECK(is_viable(toy, next) == is_written);
                     if (is_written) longer.push_back(next);
                 }
             }
