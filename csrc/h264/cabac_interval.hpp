@@ -70,20 +70,19 @@ public:
         return low <= first && last <= high ? Part::kAll : Part::kSome;
     }
 
-    /// A full interval forgets the bits that have come.
+    /// Of many open bits, which are a number, only the last stay open: what the others say shows in
+    /// nothing but what the number is at least.
     ///
-    /// @return what the open bits are at least, as a number, and how many they were; behind it
-    ///     kFreshBits are open and may be anything
-    struct Low {
-        uint64_t number;
-        int n_bits;
-    };
-    static constexpr int kFreshBits = 10;
-    Low forget_bits() {
-        const Low low{static_cast<uint64_t>(-first_), n_open_};
-        first_ = 0;
-        n_open_ = kFreshBits;
-        return low;
+    /// @return what is to be added to the number that the bits make which stay
+    uint64_t forget_bits() {
+        constexpr int kKeptBits = 11;
+        constexpr int64_t kKept = int64_t{1} << kKeptBits;  // more than 2 * codIRange
+        if (n_open_ <= kKeptBits) return 0;
+        const int64_t before = first_;
+        const int64_t end = first_ + (int64_t{1} << n_open_);
+        if (first_ < 0) first_ = end >= 2 * int64_t{cod_i_range_} ? 0 : end - kKept;
+        n_open_ = kKeptBits;
+        return static_cast<uint64_t>(first_ - before);
     }
 
     /// The bits that end the code behind those that have come.
@@ -98,6 +97,14 @@ public:
         const int64_t with_zero = 2 * offset;
         if (with_zero < lowest() || with_zero > highest()) return std::nullopt;
         return Ending{static_cast<uint64_t>(with_zero - first_) >> 1, n_open_ - 1};
+    }
+
+    /// Before pcm samples the last bit of the code is free; a 1 where it may be.
+    std::optional<Ending> any_ending() const {
+        CabacInterval other = *this;
+        other.is_base_odd_ = !is_base_odd_;
+        const auto with_one = ending();
+        return with_one ? with_one : other.ending();
     }
 
 private:
@@ -136,7 +143,7 @@ private:
     }
 
     uint32_t cod_i_range_ = 510;
-    int n_open_ = kFreshBits;
+    int n_open_ = 10;
     int64_t first_ = 0;
     bool is_base_odd_ = false;  // what was taken off codIOffset, of all its bits as one number
 };

@@ -393,8 +393,18 @@ private:
     // ending_cabac.cpp
     bool wanted_bin() const;
     int32_t wanted_bin_value() const;
-    std::vector<bool> ending_code() const;
-    std::vector<uint8_t> ending_bytes() const;
+    struct CodePlan;
+    std::optional<CodePlan> plan_code(
+        const std::vector<bool>& before, std::optional<unsigned> others, size_t most_bits
+    ) const;
+    bool opens_all_codes(bool bin) const;
+    bool next_code_bit() const;
+    struct SliceEnding {
+        std::vector<uint8_t> bytes;
+        uint64_t n_all;  // bytes, with those behind the slice
+    };
+    SliceEnding ending_of_slice(const std::vector<bool>& before) const;
+    std::optional<SliceEnding> ending_of_slice() const;
     // ending.cpp
     bool is_right_behind_picture() const;
     bool prefers_another_slice(uint32_t next_mb) const;

@@ -173,7 +173,7 @@ bool AvcCursor::take_ending_bit() {
         case Spelling::kZeros:
             break;
         case Spelling::kBins:
-            bit = ending_code().front();
+            bit = next_code_bit();
     }
     p.may_end = false;
     if (take_bit(bit)) return bit;
@@ -230,7 +230,9 @@ bool AvcCursor::prefers_end(uint32_t next_mb) const {
 void AvcCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
     AvcCursor cursor = *this;
     for (uint64_t n = 0; n < limit && !cursor.is_complete();) {
-        for (const uint8_t byte : cursor.ending_bytes()) {
+        const auto slice = cursor.ending_of_slice();
+        const auto bytes = slice ? slice->bytes : std::vector<uint8_t>{cursor.ending_byte()};
+        for (const uint8_t byte : bytes) {
             if (n++ == limit) break;
             cursor.accept_ending(byte);
             out.push_back(byte);
@@ -250,7 +252,8 @@ uint64_t AvcCursor::slices_of_picture() const {
 
 bool AvcCursor::is_right_behind_picture() const {
     const Position& p = position_;
-    return p.at == Element::kStartCode && p.n_zeros == 0 && p.phase == Phase::kAfter;
+    return p.at == Element::kStartCode && p.n_zeros == 0 && p.phase == Phase::kAfter &&
+           !is_zero_word_due();
 }
 
 std::optional<uint64_t> AvcCursor::n_whole_slices() const {
@@ -280,7 +283,8 @@ uint64_t AvcCursor::bytes_to_complete() const {
             if (n_bytes != BytesBehindPicture::kUnknown) return p.offset - start + n_bytes;
             picture_end = p.offset;
         }
-        for (const uint8_t byte : cursor.ending_bytes()) cursor.accept_ending(byte);
+        if (const auto ending = cursor.ending_of_slice()) return p.offset - start + ending->n_all;
+        cursor.accept_ending(cursor.ending_byte());
         if (p.n_slices != slice) {
             slice = p.n_slices;
             first_flat_mb = p.next_mb;

@@ -237,29 +237,29 @@ bool AvcWriter::any_bins_fit(const BinValues& values) const {
 void AvcWriter::write_bins(int64_t value) {
     CabacPosition& c = ahead_.position_.cabac;
     const BinValues wanted = bin_values(value, value);
+    if (!code_) code_.emplace(c.interval);
     BinString string = c.string;
     while (!string.is_whole()) {
         const bool bin = string.can_be(true, wanted);
         string.take(bin);
-        code_.add(c.interval.forget_bits());
         ahead_.take_bin(bin);
+        code_->note(c.interval);
     }
-    if (!c.is_terminated) return put_code_bits(code_.n_settled());
-    code_.end(*c.interval.ending());
-    put_code_bits(code_.bits().size());
+    if (!c.is_terminated) return put_code_bits(code_->n_settled());
+    put_code_bits(code_->end(*c.interval.ending()).size());
     // The bits of the last byte, which the cursor at its begin takes.
     const unsigned bits = pending_;
     const int n_bits = n_pending_;
     ahead_ = whole_;
     for (int i = n_bits - 1; i >= 0; --i) ahead_.take_bit((bits >> i) & 1);
-    code_ = {};
+    code_.reset();
     n_put_ = 0;
 }
 
 /// Bits of the code up to one.
 void AvcWriter::put_code_bits(size_t end) {
     for (; n_put_ < end; ++n_put_) {
-        pending_ = pending_ << 1 | (code_.bits()[n_put_] ? 1 : 0);
+        pending_ = pending_ << 1 | (code_->bits()[n_put_] ? 1 : 0);
         if (++n_pending_ == 8) put_pending();
     }
 }

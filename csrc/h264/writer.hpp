@@ -72,7 +72,7 @@ private:
     bool is_ended_ = false;  // by choice, which the start code shows
     // By CABAC ahead_ has taken bins whose bits are not whole_'s yet: those of code_ from
     // n_put_ on.
-    CabacCodeBits code_;
+    std::optional<CabacCodeBits> code_;
     size_t n_put_ = 0;
     std::vector<uint8_t> bytes_;
 };
