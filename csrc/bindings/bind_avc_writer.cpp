@@ -20,8 +20,8 @@ using h264::AvcWriter;
 using h264::MacroblockMotion;
 
 const char* name_of(h264::Spelling spelling) {
-    constexpr const char* kNames[] = {"u(n)", "ue(v)", "se(v)", "te(v)",
-                                      "code", "unary", "end",   "zeros"};
+    constexpr const char* kNames[] = {"u(n)",  "ue(v)", "se(v)", "te(v)", "code",
+                                      "unary", "end",   "zeros", "ae(v)"};
     return kNames[static_cast<size_t>(spelling)];
 }
 

@@ -1,29 +1,7 @@
 // Slice data by CABAC, bit by bit and bin by bin: cabac_walk.hpp over the syntax of 7.3.4.
-#include "h264/cabac_walk.hpp"
-#include "h264/cursor.hpp"
+#include "h264/cabac_steps.hpp"
 
 namespace pycodec_lm::h264 {
-
-/// The cursor's slice data for CabacWalk.
-class AvcCursor::BinSyntax {
-public:
-    using Saved = SavedPosition;
-
-    explicit BinSyntax(AvcCursor& cursor) : c_(cursor), p_(cursor.position_) {}
-
-    bool is_at_bin() const { return c_.is_at_bins() && !p_.cabac.is_terminated; }
-    uint16_t ctx_idx() const { return p_.cabac.string.ctx_idx(); }
-    const CabacInterval& interval() const { return p_.cabac.interval; }
-    const ContextStates& states() const { return p_.cabac.states; }
-    bool may_be(bool bin) const { return c_.may_be(bin); }
-    void take_bin(bool bin) { c_.take_bin(bin); }
-    void save(Saved& saved) const { saved.save(p_, true); }
-    void restore(const Saved& saved) { saved.restore(p_); }
-
-private:
-    AvcCursor& c_;
-    Position& p_;
-};
 
 /// The element that is due is spelled in bins.
 bool AvcCursor::is_at_bins() const {
@@ -32,33 +10,8 @@ bool AvcCursor::is_at_bins() const {
            (p.at < Element::kPcmAlignmentZeroBit || p.at > Element::kPcmSampleChroma);
 }
 
-/// Takes a bit; 0 where it is refused.
 int AvcCursor::take_cabac_bit(bool bit) {
-    Position& p = position_;
-    CabacPosition& c = p.cabac;
-    c.interval.take_bit(bit);
-    p.bit = (p.bit + 1) & 7;
-    if (!c.is_terminated) return settle_bins();
-    if (!can_code_end(c.interval)) return 0;
-    take_code_end();
-    return 1;
-}
-
-/// Takes the bins that the bits so far settle; false where none are legal.
-bool AvcCursor::settle_bins() {
-    const CabacPosition& c = position_.cabac;
-    BinSyntax syntax(*this);
-    while (is_at_bins()) {
-        const unsigned set = CabacWalk(syntax).possible_bins();
-        if (set == 0) return false;
-        if (set == bins::kBoth) return true;
-        note_doubt(set != bins::kOne);
-        take_bin(set == bins::kOne);
-        if (!c.is_terminated) continue;
-        take_code_end();
-        return true;
-    }
-    return true;
+    return take_cabac_bit(bit, [] {});
 }
 
 unsigned AvcCursor::possible_bins() {

@@ -350,7 +350,8 @@ private:
     class BinSyntax;
     bool is_at_bins() const;
     int take_cabac_bit(bool bit);
-    bool settle_bins();
+    template <class See>
+    int take_cabac_bit(bool bit, const See& see);
     void note_doubt(bool bin);
     bool can_code_end(const CabacInterval& interval) const;
     void take_code_end();

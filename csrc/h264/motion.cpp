@@ -2,6 +2,8 @@
 
 #include <memory>
 
+#include "h264/cabac_steps.hpp"
+
 namespace pycodec_lm::h264 {
 
 std::vector<MacroblockMotion> MotionReader::read(const uint8_t* data, size_t n_bytes) {
@@ -21,6 +23,10 @@ void MotionReader::read_byte(
 ) {
     Position& p = cursor.position_;
     for (int i = 7; i >= 0 && cursor.is_in_slice(); --i) {
+        if (cursor.is_at_bins()) {
+            if (!take_cabac_bit(cursor, (byte >> i) & 1, motion)) return;
+            continue;
+        }
         const AvcCursor before = cursor;
         p.may_end = false;
         // Trailing bits are no data where the unit may end, and begin none that are whole.
@@ -51,6 +57,31 @@ void MotionReader::read_byte(
             });
         }
     }
+}
+
+/// A bit of CABAC, which may be all of several macroblocks.
+bool MotionReader::take_cabac_bit(
+    AvcCursor& cursor, bool bit, std::vector<MacroblockMotion>& motion
+) {
+    const Position& p = cursor.position_;
+    return cursor.take_cabac_bit(bit, [&] {
+        if (p.cabac.string.n_bins() > 0) return;
+        MacroblockMotion read{.picture = static_cast<uint32_t>(p.n_pictures)};
+        if (p.at == Element::kEndOfSliceFlag && p.left.cabac.says.is_skipped) {
+            read.macroblock = p.next_mb - 1;
+            read.is_skipped = true;
+            read.mv.fill(p.left.mv[0]);
+        } else if (p.at == Element::kCodedBlockPattern && p.mb.kind == MbKind::kInter) {
+            read.macroblock = p.next_mb;
+            read.shape = p.mb.shape;
+            read.sub_mb_type = p.mb.sub_mb_type;
+            read.ref_idx = p.mb.ref_idx;
+            read.mv = p.mb.mv;
+        } else {
+            return;
+        }
+        motion.push_back(read);
+    });
 }
 
 }  // namespace pycodec_lm::h264

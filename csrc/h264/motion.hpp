@@ -28,6 +28,7 @@ public:
 private:
     /// What the bits of the byte that comes next say, one by one.
     static void read_byte(AvcCursor cursor, uint8_t byte, std::vector<MacroblockMotion>& motion);
+    static bool take_cabac_bit(AvcCursor& cursor, bool bit, std::vector<MacroblockMotion>& motion);
 };
 
 }  // namespace pycodec_lm::h264

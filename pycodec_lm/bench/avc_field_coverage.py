@@ -56,12 +56,14 @@ AVC_ERROR_CODES = (
     "total_coeff",
     "macroblock_bits",
     "pcm_sample",
+    "cabac_start",
+    "end_of_slice",
+    "bin_count",
     "profile_unsupported",
     "nal_unit_unsupported",
     "chroma_format_unsupported",
     "bit_depth_unsupported",
     "interlace_unsupported",
-    "cabac_unsupported",
     "slice_groups_unsupported",
     "slice_order_unsupported",
     "redundant_picture_unsupported",
@@ -101,6 +103,7 @@ _VALUES: dict[str, Iterable[int]] = {
     "coded_block_pattern": range(48),
     "mb_qp_delta": range(-26, 26),
     "level_prefix": range(20),
+    "cabac_init_idc": range(3),
 }
 # Written with one value each: nothing else is in scope.
 _FORCED = {
@@ -111,7 +114,6 @@ _FORCED = {
     "bit_depth_chroma_minus8",
     "qpprime_y_zero_transform_bypass_flag",
     "frame_mbs_only_flag",
-    "entropy_coding_mode_flag",
     "num_slice_groups_minus1",
     "first_mb_in_slice",
     "redundant_pic_cnt",
@@ -177,6 +179,7 @@ _BOTH_ENDS = (
     "dpb_output_delay_length_minus1",
     "time_offset_length",
     "pic_parameter_set_id",
+    "entropy_coding_mode_flag",
     "bottom_field_pic_order_in_frame_present_flag",
     "num_ref_idx_l0_default_active_minus1",
     "num_ref_idx_l1_default_active_minus1",
@@ -215,6 +218,8 @@ _BOTH_ENDS = (
     "max_long_term_frame_idx_plus1",
     "slice_qp_delta",
     "mb_skip_run",
+    "mb_skip_flag",
+    "end_of_slice_flag",
     "pcm_sample_luma",
     "pcm_sample_chroma",
     "prev_intra4x4_pred_mode_flag",
@@ -223,6 +228,11 @@ _BOTH_ENDS = (
     "mvd_l0[1]",
     "trailing_ones_sign_flag",
     "level_suffix",
+    "coded_block_flag",
+    "significant_coeff_flag",
+    "last_significant_coeff_flag",
+    "coeff_abs_level_minus1",
+    "coeff_sign_flag",
 )
 
 _COEFF_TABLES = ("0 <= nC < 2", "2 <= nC < 4", "4 <= nC < 8", "8 <= nC", "chroma DC")

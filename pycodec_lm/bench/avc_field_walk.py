@@ -24,6 +24,7 @@ _LOWEST, _HIGHEST = -(1 << 31), (1 << 32) - 1
 _SLICE, _IDR, _SEI, _SPS, _PPS = 1, 5, 6, 7, 8
 _DELIMITER, _END_OF_SEQUENCE, _END_OF_STREAM, _FILLER = 9, 10, 11, 12
 _MAX_FIELDS = 60_000
+_LEVEL_BITS = 11  # of levels by CABAC; larger ones leave the range of the transform
 
 FieldKey = tuple[str, int, int]  # element, code table, value
 _Draw = Callable[["AvcFieldWalk"], int]
@@ -327,6 +328,32 @@ def _draw_skip_run(walk: AvcFieldWalk) -> int:
     return walk.rng.choice((1, 1, 2, 3, walk.rng.randint(0, walk.highest), walk.highest))
 
 
+def _draw_skip_flag(walk: AvcFieldWalk) -> int:
+    return int(walk.rng.random() < walk.style.skips)
+
+
+def _draw_end_of_slice(walk: AvcFieldWalk) -> int:
+    return int(walk.rng.random() < walk.style.slice_ends)
+
+
+def _draw_coded_block_flag(walk: AvcFieldWalk) -> int:
+    likely = {"few": 0.3, "any": 0.6, "many": 0.9}[walk.style.coefficients]
+    return int(walk.rng.random() < likely)
+
+
+def _draw_last_coeff_flag(walk: AvcFieldWalk) -> int:
+    likely = {"few": 0.4, "any": 0.15, "many": 0.02}[walk.style.coefficients]
+    return int(walk.rng.random() < likely)
+
+
+def _draw_abs_level(walk: AvcFieldWalk) -> int:
+    if walk.style.levels == "small":
+        return int(walk.rng.expovariate(0.7))
+    if walk.style.levels == "escapes" and walk.rng.random() < 0.3:
+        return walk.rng.getrandbits(walk.rng.randint(3, _LEVEL_BITS))
+    return int(walk.rng.expovariate(0.1))
+
+
 def _draw_mb_type(walk: AvcFieldWalk) -> int:
     values = walk.legal_values()
     is_p = any(1 <= value <= 4 for value in values) and max(values) == 30
@@ -463,7 +490,13 @@ _DRAWS: dict[str, _Draw] = {
     "long_term_frame_idx": _any_legal,
     "max_long_term_frame_idx_plus1": _mostly((1, 2, 3), 0.7),
     "slice_qp_delta": _mostly((0,), 0.3),
+    "entropy_coding_mode_flag": _flag(0.5),
     "mb_skip_run": _draw_skip_run,
+    "mb_skip_flag": _draw_skip_flag,
+    "end_of_slice_flag": _draw_end_of_slice,
+    "coded_block_flag": _draw_coded_block_flag,
+    "last_significant_coeff_flag": _draw_last_coeff_flag,
+    "coeff_abs_level_minus1": _draw_abs_level,
     "mb_type": _draw_mb_type,
     "sub_mb_type": _any_legal,
     "ref_idx_l0": _any_legal,
