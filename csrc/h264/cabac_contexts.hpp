@@ -426,8 +426,13 @@ inline constexpr detail::ContextInits kContextInits = detail::context_inits();
 
 /// pStateIdx and valMPS of a context variable.
 struct ContextState {
-    uint8_t p_state_idx : 7 = 0;
-    uint8_t val_mps : 1 = 0;
+    uint8_t packed = 0;
+
+    static constexpr ContextState of(int p_state_idx, bool val_mps) {
+        return {static_cast<uint8_t>(2 * p_state_idx + (val_mps ? 1 : 0))};
+    }
+    constexpr uint8_t p_state_idx() const { return packed >> 1; }
+    constexpr bool val_mps() const { return (packed & 1) != 0; }
     friend bool operator==(const ContextState&, const ContextState&) = default;
 };
 static_assert(sizeof(ContextState) == 1);
@@ -436,11 +441,8 @@ static_assert(sizeof(ContextState) == 1);
 constexpr ContextState initial_state(ContextInit init, int slice_qp) {
     const int pre_ctx_state =
         std::clamp(((init.m * std::clamp(slice_qp, 0, 51)) >> 4) + init.n, 1, 126);
-    ContextState state;
-    state.val_mps = pre_ctx_state > 63;
-    state.p_state_idx =
-        static_cast<uint8_t>((pre_ctx_state > 63 ? pre_ctx_state - 64 : 63 - pre_ctx_state) & 0x7F);
-    return state;
+    if (pre_ctx_state > 63) return ContextState::of(pre_ctx_state - 64, true);
+    return ContextState::of(63 - pre_ctx_state, false);
 }
 
 /// All context variables of a slice.

@@ -45,18 +45,15 @@ constexpr uint8_t trans_idx_mps(uint8_t p_state_idx) {
 
 /// codIRangeLPS for a state and a codIRange of 256 to 510.
 constexpr uint32_t range_of_lps(ContextState state, uint32_t cod_i_range) {
-    return kRangeTabLps[state.p_state_idx][(cod_i_range >> 6) & 3];
+    return kRangeTabLps[state.p_state_idx()][(cod_i_range >> 6) & 3];
 }
 
 /// 9.3.3.2.1.1: the state behind a bin.
 constexpr ContextState state_after(ContextState state, bool bin) {
-    if (bin == (state.val_mps != 0)) {
-        state.p_state_idx = trans_idx_mps(state.p_state_idx) & 0x7F;
-        return state;
-    }
-    if (state.p_state_idx == 0) state.val_mps = state.val_mps == 0;
-    state.p_state_idx = kTransIdxLps[state.p_state_idx] & 0x7F;
-    return state;
+    const uint8_t p_state_idx = state.p_state_idx();
+    const bool val_mps = state.val_mps();
+    if (bin == val_mps) return ContextState::of(trans_idx_mps(p_state_idx), val_mps);
+    return ContextState::of(kTransIdxLps[p_state_idx], p_state_idx == 0 ? !val_mps : val_mps);
 }
 
 /// 9.3.1.2, 9.3.3.2: bins out of bits that are all there.
@@ -79,7 +76,7 @@ public:
     bool decode_decision(ContextState& state) {
         const uint32_t range_lps = range_of_lps(state, cod_i_range_);
         cod_i_range_ -= range_lps;
-        bool bin = state.val_mps != 0;
+        bool bin = state.val_mps();
         if (cod_i_offset_ >= cod_i_range_) {
             bin = !bin;
             cod_i_offset_ -= cod_i_range_;
@@ -131,7 +128,7 @@ public:
     void encode_decision(ContextState& state, bool bin) {
         const uint32_t range_lps = range_of_lps(state, cod_i_range_);
         cod_i_range_ -= range_lps;
-        if (bin != (state.val_mps != 0)) {
+        if (bin != state.val_mps()) {
             cod_i_low_ += cod_i_range_;
             cod_i_range_ = range_lps;
         }

@@ -58,7 +58,7 @@ public:
             if (ctx_idx != kTerminate) {
                 const ContextState state = states[ctx_idx];
                 range_of_upper = range_of_lps(state, cod_i_range_);
-                is_upper = bin != (state.val_mps != 0);
+                is_upper = bin != state.val_mps();
             }
             split = 2 * (int64_t{cod_i_range_} - range_of_upper);
         }
@@ -126,7 +126,7 @@ private:
         if (ctx_idx != kTerminate) {
             const ContextState state = states[ctx_idx];
             range_of_upper = range_of_lps(state, cod_i_range_);
-            is_upper = bin != (state.val_mps != 0);
+            is_upper = bin != state.val_mps();
         }
         cod_i_range_ -= range_of_upper;
         if (!is_upper) return;

@@ -82,6 +82,7 @@ public:
 
 private:
     friend class NalUnitReader;
+    friend class CabacSliceReader;
     template <bool kSees, class Visit>
     friend class WordWalk;
     friend class Tracer;  // trace.cpp: it looks on while fields are read
@@ -342,6 +343,7 @@ private:
     BlockCat block_cat() const;
     void begin_cabac_block();
     void end_cabac_block();
+    void note_coded_block();
     void begin_coded_block();
     bool is_coded_beside(bool to_left) const;
     void begin_residual_string();

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "h264/block_reader.hpp"
+#include "h264/cabac_slice_reader.hpp"
 #include "h264/field_reader.hpp"
 
 namespace pycodec_lm::h264 {
@@ -123,7 +124,7 @@ bool NalUnitReader::take_fields(AvcCursor& cursor) {
         at_ += static_cast<uint64_t>(n);
         if (n == 0) return false;
     }
-    if (p.limits.has_cabac && cursor.is_in_slice()) return false;
+    if (p.limits.has_cabac && cursor.is_in_slice()) return take_cabac_data(cursor);
     while (true) {
         if (p.at == Element::kCoeffToken && p.n_partial == 0 && !take_blocks(cursor)) return false;
         if (p.at < Element::kMbSkipRun || at_ >= end_) break;
@@ -134,6 +135,17 @@ bool NalUnitReader::take_fields(AvcCursor& cursor) {
         at_ += static_cast<uint64_t>(n);
     }
     return at_ == end_ && (p.at == Element::kRbspTrailingBits || p.may_end);
+}
+
+bool NalUnitReader::take_cabac_data(AvcCursor& cursor) {
+    auto& p = cursor.position_;
+    while (p.at == Element::kCabacAlignmentOneBit) {
+        if (at_ >= end_ || !cursor.take_bit(bits_at(at_) >> 63)) return false;
+        ++at_;
+    }
+    const size_t first = at_ / 8;
+    if (at_ % 8 != 0 || first >= n_bytes_) return false;
+    return CabacSliceReader(cursor, rbsp_.data() + first, n_bytes_ - first, end_ - at_).take();
 }
 
 /// The residual blocks of a macroblock from the one that is due, as far as they are common; false

@@ -24,6 +24,7 @@ private:
     bool unescape(const uint8_t* data, size_t n_bytes);
     bool take_fields(AvcCursor& cursor);
     bool take_blocks(AvcCursor& cursor);
+    bool take_cabac_data(AvcCursor& cursor);
     class Bits;
     uint64_t bits_at(uint64_t at) const;
 

@@ -64,7 +64,7 @@ void AvcCursor::end_cabac_block() {
 }
 
 /// The block has a coefficient.
-void AvcCursor::begin_coded_block() {
+void AvcCursor::note_coded_block() {
     Macroblock& mb = position_.mb;
     if (mb.block >= block::kChromaAc) {
         const int i = mb.block - block::kChromaAc;
@@ -80,8 +80,12 @@ void AvcCursor::begin_coded_block() {
         for (int i = first; i < first + n_blocks; ++i)
             mb.luma_counts.put(column_of(i), row_of(i), 1);
     }
-    mb.total = 0;
-    mb.cabac.i = 0;
+}
+
+void AvcCursor::begin_coded_block() {
+    note_coded_block();
+    position_.mb.total = 0;
+    position_.mb.cabac.i = 0;
     expect(Element::kSignificantCoeffFlag);
 }
 

@@ -94,8 +94,15 @@ uint32_t AvcCursor::max_skip_run() const {
 }
 
 uint64_t AvcCursor::legal_mb_types() const {
-    constexpr uint32_t kMbTypes = 64;
-    return values_below(kMbTypes, [this](uint32_t type) { return is_legal_mb_type(type); });
+    constexpr uint64_t kOfMode =
+        0b1'0001'0001'0001'0001'0001'0;  // Intra_16x16 of a mode, Table 7-11
+    const uint32_t n_inter = position_.slice.type == SliceType::kI ? 0 : kPIntraTypes;
+    uint64_t types = 1 | uint64_t{1} << kIPcm;
+    for (uint32_t mode = 0; mode < 4; ++mode) {
+        if (is_legal_intra16x16_mode(mode)) types |= kOfMode << mode;
+    }
+    return types << n_inter |
+           values_below(n_inter, [this](uint32_t type) { return is_legal_mb_type(type); });
 }
 
 uint64_t AvcCursor::legal_sub_mb_types() const {

@@ -88,13 +88,13 @@ TEST(cabac_contexts_begin_within_their_states) {
             const ContextStates states(static_cast<ContextColumn>(column), qp);
             for (uint16_t ctx_idx = 0; ctx_idx < kEndOfContexts; ++ctx_idx) {
                 if (ctx_idx >= kFirstFieldContext && ctx_idx < kFirstContextBehindFields) continue;
-                CHECK(states[ctx_idx].p_state_idx <= 62);
+                CHECK(states[ctx_idx].p_state_idx() <= 62);
             }
         }
     }
     // 9.3.1.1 by hand: ctxIdx 11 with cabac_init_idc 0 has m 23, n 33; SliceQPY 26 makes it 70.
     const ContextStates states(ContextColumn::kCabacInitIdc0, 26);
-    CHECK(states[11].p_state_idx == 6 && states[11].val_mps == 1);
+    CHECK(states[11].p_state_idx() == 6 && states[11].val_mps());
 }
 
 /// All bins of a value.

@@ -1,0 +1,191 @@
+#include "h264/cabac_slice_reader.hpp"
+
+#include <algorithm>
+
+#include "h264/bin_codes.hpp"
+#include "h264/mb_syntax.hpp"
+
+namespace pycodec_lm::h264 {
+namespace {
+
+constexpr int kUCoff = 14;       // of coeff_abs_level_minus1, 9.3.2.3
+constexpr int kMostEscape = 15;  // ones of its suffix; more are no level
+
+}  // namespace
+
+bool CabacSliceReader::take() {
+    if (!engine_.is_valid_start()) return false;
+    while (true) {
+        const Element element = p_.at;
+        if (element == Element::kMbType) mb_begin_ = at();
+        if (element >= Element::kCodedBlockFlag) {
+            if (!take_blocks()) return false;
+            continue;
+        }
+        if (!take_string()) return false;
+        if (at() > end_ + 9) return false;
+        if (element == Element::kEndOfSliceFlag && p_.at == Element::kRbspTrailingBits) {
+            c_.n_bins += n_bins_;
+            return is_at_end();
+        }
+    }
+}
+
+bool CabacSliceReader::decode(uint16_t ctx_idx) {
+    ++n_bins_;
+    if (ctx_idx == kBypass) return engine_.decode_bypass();
+    if (ctx_idx == kTerminate) return engine_.decode_terminate();
+    return engine_.decode_decision(c_.states[ctx_idx]);
+}
+
+/// An element that is not of a residual block.
+bool CabacSliceReader::take_string() {
+    BinString& string = c_.string;
+    do {
+        const bool bin = decode(string.ctx_idx());
+        if (!string.can_be(bin, c_.legal)) return false;
+        string.take(bin);
+    } while (!string.is_whole());
+    if (is_pcm()) return take_pcm();
+    const bool was_in_macroblock = p_.at >= Element::kMbType;
+    cursor_.take_string();
+    if (was_in_macroblock && p_.at == Element::kEndOfSliceFlag) {
+        c_.n_mb_bits = static_cast<uint16_t>(std::min<uint64_t>(at() - mb_begin_, UINT16_MAX));
+        return cursor_.is_cabac_limit_far();
+    }
+    return true;
+}
+
+/// The residual blocks of a macroblock, all of them.
+bool CabacSliceReader::take_blocks() {
+    Macroblock& mb = p_.mb;
+    for (uint32_t rest = mb.coded_blocks >> mb.block; rest != 0;
+         rest = mb.coded_blocks >> mb.block) {
+        mb.block = static_cast<uint8_t>(mb.block + std::countr_zero(rest));
+        const BlockCat cat = cursor_.block_cat();
+        bool is_coded = true;
+        if (cat != BlockCat::kLuma8x8) {
+            const int increment =
+                (cursor_.is_coded_beside(true) ? 1 : 0) + (cursor_.is_coded_beside(false) ? 2 : 0);
+            const int ctx_idx = bin_codes::kCodedBlockFlag[static_cast<size_t>(cat)] + increment;
+            ++n_bins_;
+            is_coded = engine_.decode_decision(c_.states[static_cast<uint16_t>(ctx_idx)]);
+        }
+        if (is_coded) {
+            cursor_.note_coded_block();
+            if (!take_block(cat)) return false;
+        }
+        ++mb.block;
+    }
+    c_.n_mb_bits = static_cast<uint16_t>(std::min<uint64_t>(at() - mb_begin_, UINT16_MAX));
+    if (!cursor_.is_cabac_limit_far() || at() > end_ + 9) return false;
+    cursor_.end_macroblock();
+    cursor_.begin_string();
+    return true;
+}
+
+/// 7.3.5.3.3 behind coded_block_flag.
+bool CabacSliceReader::take_block(BlockCat cat) {
+    constexpr uint8_t kSizes[] = {16, 15, 16, 4, 15, 64};  // by BlockCat
+    const auto row = static_cast<size_t>(cat);
+    const int n_levels = kSizes[row];
+    ContextState* significant = &c_.states[bin_codes::kSignificantCoeffFlag[row]];
+    ContextState* last = &c_.states[bin_codes::kLastSignificantCoeffFlag[row]];
+    ContextState* level = &c_.states[bin_codes::kCoeffAbsLevelMinus1[row]];
+    int n_coded = 0;
+    int i = 0;
+    for (; i + 1 < n_levels; ++i) {
+        int at_significant = i;
+        int at_last = i;
+        if (cat == BlockCat::kLuma8x8) {
+            at_significant = bin_codes::kSignificant8x8[i];
+            at_last = bin_codes::kLast8x8[i];
+        }
+        ++n_bins_;
+        if (!engine_.decode_decision(significant[at_significant])) continue;
+        ++n_coded;
+        ++n_bins_;
+        if (engine_.decode_decision(last[at_last])) break;
+    }
+    if (i + 1 == n_levels) ++n_coded;  // inferred
+    int n_equal_1 = 0;
+    int n_greater_1 = 0;
+    const int most_next = cat == BlockCat::kChromaDc ? 3 : 4;
+    for (; n_coded > 0; --n_coded) {
+        const int first = n_greater_1 != 0 ? 0 : std::min(4, 1 + n_equal_1);
+        const int next = 5 + std::min(most_next, n_greater_1);
+        ++n_bins_;
+        if (!engine_.decode_decision(level[first])) {
+            ++n_equal_1;
+        } else {
+            ++n_greater_1;
+            if (!take_level(level[next])) return false;
+        }
+        ++n_bins_;
+        engine_.decode_bypass();  // coeff_sign_flag
+    }
+    return true;
+}
+
+/// coeff_abs_level_minus1 behind its first bin; false where it is too large.
+bool CabacSliceReader::take_level(ContextState& next) {
+    for (int prefix = 1; prefix < kUCoff; ++prefix) {
+        ++n_bins_;
+        if (!engine_.decode_decision(next)) return true;
+    }
+    int32_t level = kUCoff;
+    int n_bits = 0;
+    for (++n_bins_; engine_.decode_bypass(); ++n_bins_) {
+        level += 1 << n_bits;
+        if (++n_bits > kMostEscape || level > kMaxLevelMinus1) return false;
+    }
+    n_bins_ += static_cast<uint64_t>(n_bits);
+    while (n_bits-- > 0) {
+        if (engine_.decode_bypass()) level += 1 << n_bits;
+    }
+    return level <= kMaxLevelMinus1;
+}
+
+bool CabacSliceReader::is_pcm() const {
+    if (p_.at != Element::kMbType) return false;
+    const int n_inter = p_.slice.type == SliceType::kI   ? 0
+                        : p_.slice.type == SliceType::kP ? kPIntraTypes
+                                                         : kBIntraTypes;
+    return c_.string.value() - n_inter == kIPcm;
+}
+
+/// pcm_alignment_zero_bit, pcm samples, and the start of another code.
+bool CabacSliceReader::take_pcm() {
+    p_.bit = at() & 7;
+    cursor_.take_string();
+    uint64_t i = at();
+    for (; i % 8 != 0; ++i) {
+        if (i > end_ || bit_at(i)) return false;
+    }
+    if (p_.at == Element::kPcmAlignmentZeroBit) cursor_.take(0);
+    size_t byte = i / 8;
+    if (byte + kPcmSamples >= n_bytes_) return false;
+    const bool may_be_zero = !cursor_.sps().is_before_high();
+    for (size_t n = 0; n < kPcmSamples; ++n, ++byte) {
+        if (rbsp_[byte] == 0 && !may_be_zero) return false;
+        cursor_.take(rbsp_[byte]);
+    }
+    code_begin_ = 8 * byte;
+    engine_ = CabacFastDecoder(rbsp_ + byte, rbsp_ + n_bytes_);
+    return engine_.is_valid_start();
+}
+
+/// The last bit that was read is rbsp_stop_one_bit, and what follows it is as it should be.
+bool CabacSliceReader::is_at_end() const {
+    const uint64_t stop = at() - 1;
+    if (stop == end_) return true;
+    if (stop > end_ || end_ != 8 * n_bytes_ - 1 || stop / 8 != end_ / 8 || !bit_at(stop))
+        return false;
+    for (uint64_t i = stop + 1; i < end_; ++i) {
+        if (bit_at(i)) return false;
+    }
+    p_.bit = 7;
+    return cursor_.may_mark_alignment();
+}
+
+}  // namespace pycodec_lm::h264
