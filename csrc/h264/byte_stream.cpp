@@ -103,9 +103,10 @@ bool AvcCursor::can_follow_emulation() const {
 bool AvcCursor::take_payload_byte(uint8_t byte) {
     Position& p = position_;
     if (p.at >= Element::kMbSkipRun) {
-        const DataPosition before = p;
+        SavedPosition before;
+        before.save(p, is_b_slice());
         if (take_rbsp_byte(byte)) return true;
-        static_cast<DataPosition&>(p) = before;
+        before.restore(p, is_b_slice());
         return false;
     }
     const Position before = p;

@@ -15,7 +15,6 @@ namespace pycodec_lm::h264 {
 namespace {
 
 constexpr int64_t kFlatIntra = 3;       // I_16x16_2_0_0, Table 7-11
-constexpr int64_t kFlatIntraInP = 8;    // behind the five P types
 constexpr int64_t kNoPatternIntra = 3;  // coded_block_pattern 0, Table 9-4
 // Another slice takes about as many bytes.
 constexpr uint32_t kManyMacroblocks = 16;
@@ -72,9 +71,12 @@ std::optional<int64_t> AvcCursor::wanted_value() const {
         case Element::kModificationOfPicNumsIdc:
             return 3;
         case Element::kMbSkipRun:
-            return n_mbs_of_slice_left();
+            // In P slices nothing hangs on how far it goes.
+            return p.limits.is_b ? max_skip_run() : n_mbs_of_slice_left();
         case Element::kMbType:
-            return p.slice.type == SliceType::kI ? kFlatIntra : kFlatIntraInP;
+            return kFlatIntra + (p.limits.is_b                   ? kBIntraTypes
+                                 : p.slice.type == SliceType::kP ? kPIntraTypes
+                                                                 : 0);
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kPrevIntra8x8PredModeFlag:
             return 1;
@@ -225,6 +227,7 @@ bool AvcCursor::prefers_end(uint32_t next_mb) const {
 
 void AvcCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
     AvcCursor cursor = *this;
+    cursor.is_looking_ahead_ = true;
     for (uint64_t n = 0; n < limit && !cursor.is_complete(); ++n) {
         const uint8_t byte = cursor.ending_byte();
         cursor.accept_ending(byte);
@@ -259,6 +262,7 @@ std::optional<uint64_t> AvcCursor::n_whole_slices() const {
 
 uint64_t AvcCursor::bytes_to_complete() const {
     AvcCursor cursor = *this;
+    cursor.is_looking_ahead_ = true;
     const Position& p = cursor.position_;
     const uint64_t start = p.offset;
     const auto& behind = grammar_->bytes_behind_slices;

@@ -3,6 +3,28 @@
 #include <memory>
 
 namespace pycodec_lm::h264 {
+namespace {
+
+/// The macroblock whose motion is known by now.
+MacroblockMotion of_macroblock(const Position& p, uint32_t picture, bool is_skipped) {
+    const bool is_b = p.limits.is_b;
+    MacroblockMotion motion{
+        .picture = picture,
+        .macroblock = p.next_mb,
+        .is_skipped = is_skipped,
+        .shape = p.mb.shape,
+        .sub_mb_type = p.mb.sub_mb_type,
+        .ref_idx = {p.mb.ref_idx, p.b.ref_idx},
+        .mv = {p.mb.mv, p.b.mv},
+        .lists = p.b.lists,
+        .is_b = is_b,
+        .is_direct = is_b && p.b.is_direct,
+    };
+    if (!is_b) motion.ref_idx[1].fill(kNoRefIdx);
+    return motion;
+}
+
+}  // namespace
 
 std::vector<MacroblockMotion> MotionReader::read(const uint8_t* data, size_t n_bytes) {
     std::vector<MacroblockMotion> motion;
@@ -26,29 +48,33 @@ void MotionReader::read_byte(
         // Trailing bits are no data where the unit may end, and begin none that are whole.
         if (!cursor.take_bit((byte >> i) & 1)) return;
         const auto n_pictures = static_cast<uint32_t>(before.position_.n_pictures);
-        const uint32_t mb = before.position_.next_mb;
         if (before.position_.at == Element::kMbSkipRun && p.at != Element::kMbSkipRun) {
             // Each skipped macroblock by itself: a run works out no more of them than it needs.
             AvcCursor each = before;
+            each.is_looking_ahead_ = true;
             for (; each.position_.next_mb < p.next_mb;) {
                 MacroblockMotion skipped{
                     .picture = n_pictures,
                     .macroblock = each.position_.next_mb,
                     .is_skipped = true,
                 };
+                if (each.is_b_slice()) {
+                    each.reset_macroblock();
+                    each.put_direct_macroblock();
+                    motion.push_back(of_macroblock(each.position_, n_pictures, true));
+                    each.leave_macroblock();
+                    continue;
+                }
                 each.skip_macroblocks(1);
-                skipped.mv.fill(each.position_.left.mv[0]);
+                skipped.mv[0].fill(each.position_.left.mv[0]);
+                skipped.ref_idx[1].fill(kNoRefIdx);
                 motion.push_back(skipped);
             }
-        } else if (before.position_.at == Element::kMvdL0Y && p.at == Element::kCodedBlockPattern) {
-            motion.push_back({
-                .picture = n_pictures,
-                .macroblock = mb,
-                .shape = p.mb.shape,
-                .sub_mb_type = p.mb.sub_mb_type,
-                .ref_idx = p.mb.ref_idx,
-                .mv = p.mb.mv,
-            });
+        } else if (
+            before.position_.at != Element::kCodedBlockPattern &&
+            p.at == Element::kCodedBlockPattern && p.mb.kind == MbKind::kInter
+        ) {
+            motion.push_back(of_macroblock(p, n_pictures, false));
         }
     }
 }

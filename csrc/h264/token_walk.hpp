@@ -3,10 +3,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <vector>
@@ -35,6 +33,7 @@ public:
           first_edge_(p_.n_edges),
           n_edges_room_(at_.room_for_edges()) {
         p_.ended.is_alive = false;  // tokens that go on with that reading are odd
+        at_.is_looking_ahead_ = true;
     }
 
     /// Tokens that may end the slice, or have too many macroblocks: for accept() to tell.
@@ -51,15 +50,15 @@ public:
             n_ends = those.size();
         }
         if (words.size() == 1) return n_ends > 0 ? void() : walk_one(words.front(), depth);
-        Saved before;
-        before.save(p_);
+        SavedPosition before;
+        before.save(p_, at_.is_b_slice());
         for (bool is_changed = false; !words.empty();) {
             const AvcTokens::Word& word = words.front();
             if (&word == ends && n_ends > 0) {
                 words = words.subspan(n_ends);
                 continue;
             }
-            if (is_changed) before.restore(p_);
+            if (is_changed) before.restore(p_, at_.is_b_slice());
             const Taken taken = take(word, depth);
             is_changed = taken.is_changed;
             if (!taken.goes_on) {
@@ -75,20 +74,6 @@ public:
     }
 
 private:
-    /// Room for a position, which costs nothing until it is saved.
-    class Saved {
-    public:
-        void save(const DataPosition& position) {
-            std::memcpy(bytes_.data(), &position, sizeof position);
-        }
-        void restore(DataPosition& position) const {
-            std::memcpy(&position, bytes_.data(), sizeof position);
-        }
-
-    private:
-        std::array<std::byte, sizeof(DataPosition)> bytes_;
-    };
-
     /// walk() of a single word.
     void walk_one(const AvcTokens::Word& word, int depth) {
         while (true) {
