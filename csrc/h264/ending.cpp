@@ -26,7 +26,9 @@ uint64_t most_bytes_of_slice(const Sps& sps) {
     constexpr uint64_t kStartBytes = 5;
     constexpr uint64_t kOtherBits = 7 + 11 + 1 + 9 + 1 + 1 + 34 + 13 + 3 + 1;
     const auto n_mbs_bits = static_cast<uint64_t>(code_length(sps.frame_mbs()));
-    const uint64_t n_bits = kOtherBits + sps.log2_max_frame_num + 2 * n_mbs_bits;
+    // A B slice that is begun says more, and has weights of list 1.
+    const uint64_t of_b_bits = sps.obeys_baseline() ? 0 : 1 + 9 + 1 + 32;
+    const uint64_t n_bits = kOtherBits + of_b_bits + sps.log2_max_frame_num + 2 * n_mbs_bits;
     return kStartBytes + (n_bits / 8 + 1) * 3 / 2 + 1;
 }
 
@@ -374,7 +376,12 @@ uint64_t AvcCursor::ending_bound(uint64_t n_bytes) const {
     const bool is_skipped_here =
         is_pinned ? p.n_pictures > 0 : is_here && p.slice.type == SliceType::kP;
     const bool has_flat = !is_skipped_here || !are_skipped_behind;
-    const uint64_t n_flat = has_flat ? n_mbs_left + width_mbs + 2 : 0;
+    // In B slices none need be legal to skip; then one has a run of 0 in front, and its mb_type 9
+    // bits.
+    const bool may_be_b =
+        !is_pinned && (is_here ? p.limits.is_b : set == nullptr || !set->obeys_baseline());
+    const uint64_t flat_bytes = may_be_b ? 4 : 1;
+    const uint64_t n_flat = has_flat ? flat_bytes * (n_mbs_left + width_mbs + 2) : 0;
     const uint64_t a_slice = is_pinned
                                  ? std::max(kSliceBytes, grammar.most_bytes_of_ending_slice + 2)
                              : set ? most_bytes_of_slice(*set)

@@ -20,7 +20,10 @@ MacroblockMotion of_macroblock(const Position& p, uint32_t picture, bool is_skip
         .is_b = is_b,
         .is_direct = is_b && p.b.is_direct,
     };
-    if (!is_b) motion.ref_idx[1].fill(kNoRefIdx);
+    if (!is_b) {
+        motion.ref_idx[1].fill(kNoRefIdx);
+        motion.mv[1] = {};
+    }
     return motion;
 }
 
