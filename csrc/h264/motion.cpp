@@ -35,20 +35,23 @@ std::vector<MacroblockMotion> MotionReader::read(const uint8_t* data, size_t n_b
     for (size_t i = 0; i < n_bytes; ++i) {
         const Position& p = cursor.position_;
         const bool is_escape = p.n_zeros == 2 && data[i] == 3;
-        if (cursor.is_in_slice() && !is_escape) read_byte(cursor, data[i], motion);
+        // Behind it comes a start code, or nothing.
+        const bool is_last = i + 2 >= n_bytes || (data[i + 1] == 0 && data[i + 2] == 0);
+        if (cursor.is_in_slice() && !is_escape) read_byte(cursor, data[i], is_last, motion);
         if (!cursor.accept(data[i])) break;
     }
     return motion;
 }
 
 void MotionReader::read_byte(
-    AvcCursor cursor, uint8_t byte, std::vector<MacroblockMotion>& motion
+    AvcCursor cursor, uint8_t byte, bool is_last, std::vector<MacroblockMotion>& motion
 ) {
     Position& p = cursor.position_;
     for (int i = 7; i >= 0 && cursor.is_in_slice(); --i) {
         const AvcCursor before = cursor;
+        // Trailing bits are no data.
+        if (is_last && p.may_end && (byte & ((2u << i) - 1)) == 1u << i) return;
         p.may_end = false;
-        // Trailing bits are no data where the unit may end, and begin none that are whole.
         if (!cursor.take_bit((byte >> i) & 1)) return;
         const auto n_pictures = static_cast<uint32_t>(before.position_.n_pictures);
         if (before.position_.at == Element::kMbSkipRun && p.at != Element::kMbSkipRun) {

@@ -30,7 +30,9 @@ public:
 
 private:
     /// What the bits of the byte that comes next say, one by one.
-    static void read_byte(AvcCursor cursor, uint8_t byte, std::vector<MacroblockMotion>& motion);
+    static void read_byte(
+        AvcCursor cursor, uint8_t byte, bool is_last, std::vector<MacroblockMotion>& motion
+    );
 };
 
 }  // namespace pycodec_lm::h264

@@ -131,7 +131,8 @@ ValueSet AvcCursor::legal_modifications() const {
     const Position& p = position_;
     ValueSet values;
     if (p.i < p.slice.num_ref_idx_active[p.list]) {
-        if (context_->references.n_existing_short_term() > 0) values.add(0, 1);
+        // One direction finds a frame iff the other does.
+        if (legal_pic_num_differences(1, p.number).any_in(0, UINT32_MAX)) values.add(0, 1);
         if (context_->references.n_long_term() > 0) values.add(2);
     }
     if (p.i > 0 && is_list_full()) values.add(3);
@@ -140,13 +141,16 @@ ValueSet AvcCursor::legal_modifications() const {
 
 /// abs_diff_pic_num_minus1 that lead from a prediction, down (-1) or up, to an existing frame.
 ValueSet AvcCursor::legal_pic_num_differences(int direction, int64_t prediction) const {
+    constexpr int64_t kLongCode = 65535;  // openh264 refuses it, as in portable_order_counts()
     const auto most = static_cast<int64_t>(sps().max_frame_num());
     ValueSet values;
     for (const RefFrame& frame : context_->references.frames()) {
         if (frame.is_long_term || !frame.is_existing) continue;
         const int64_t up = (int64_t{frame.frame_num} - prediction + 2 * most) % most;
         const int64_t difference = direction > 0 ? up : (most - up) % most;
-        values.add(static_cast<uint32_t>(difference == 0 ? most - 1 : difference - 1));
+        const int64_t value = (difference == 0 ? most : difference) - 1;
+        if (grammar_->portable && value == kLongCode) continue;
+        values.add(static_cast<uint32_t>(value));
     }
     return values;
 }
