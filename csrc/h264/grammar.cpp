@@ -153,6 +153,9 @@ ValueSet AvcCursor::narrowed_sps_field(ValueSet values) const {
         }
         case Element::kPicHeightInMapUnitsMinus1:
             return grammar.height ? ValueSet::only(grammar.least_height_mbs() - 1) : values;
+        case Element::kDirect8x8InferenceFlag:
+            // openh264 has transform_size_8x8_flag for direct macroblocks of 4x4 blocks too.
+            return grammar.portable && is_high ? ValueSet::only(1) : values;
         case Element::kFrameCroppingFlag:
             return crop_x + crop_y > 0 ? ValueSet::only(1) : values;
         case Element::kFrameCropLeftOffset:
