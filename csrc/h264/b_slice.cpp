@@ -20,7 +20,9 @@ bool may_pair(const PredWeights& weights, size_t ref_idx_l0, size_t ref_idx_l1) 
     return true;
 }
 
-void note_partners(BSlice& b, const SliceHeader& slice, const Pps& pps, const PredWeights& weights) {
+void note_partners(
+    BSlice& b, const SliceHeader& slice, const Pps& pps, const PredWeights& weights
+) {
     const bool has_weights = pps.weighted_bipred_idc == 1;
     b.may_pair_any = true;
     for (size_t i = 0; i < slice.num_ref_idx_active[0]; ++i) {

@@ -130,12 +130,11 @@ void AvcCursor::put_direct(int quarter, const SpatialDirect& spatial) {
     const uint32_t first = kCorners[q] / 8 * 8 + kCorners[q] % 4 / 2 * 2;
     for (uint32_t i = 0; i < 4; ++i) {
         const uint32_t block = first + i / 2 * 4 + i % 2;
-        const ColBlock col =
-            field.at(p.next_mb, is_whole ? static_cast<uint32_t>(quarter) : block);
+        const ColBlock col = field.at(p.next_mb, is_whole ? static_cast<uint32_t>(quarter) : block);
         if (b.is_spatial) {
             constexpr auto is_small = [](int16_t c) { return c >= -1 && c <= 1; };
-            const bool is_col_zero = b.is_col_short_term && col.is_ref_idx_0 &&
-                                     is_small(col.mv.x) && is_small(col.mv.y);
+            const bool is_col_zero =
+                b.is_col_short_term && col.is_ref_idx_0 && is_small(col.mv.x) && is_small(col.mv.y);
             const auto vector = [&](size_t list) {
                 const bool is_zero = spatial.ref_idx[list] == 0 && is_col_zero;
                 return is_zero ? MotionVector{} : spatial.mv[list];
@@ -148,8 +147,7 @@ void AvcCursor::put_direct(int quarter, const SpatialDirect& spatial) {
         }
         const int8_t ref_idx_l0 =
             col.frame == kNoRefIdx ? int8_t{0} : b.ref_idx_l0[static_cast<size_t>(col.frame)];
-        const TemporalVectors mv =
-            temporal_vectors(b, static_cast<size_t>(ref_idx_l0), col.mv);
+        const TemporalVectors mv = temporal_vectors(b, static_cast<size_t>(ref_idx_l0), col.mv);
         p.mb.ref_idx[q] = ref_idx_l0;
         p.b.ref_idx[q] = 0;
         p.mb.mv[block] = {static_cast<int16_t>(mv.x[0]), static_cast<int16_t>(mv.y[0])};

@@ -176,9 +176,7 @@ ValueSet AvcCursor::narrowed_sps_field(ValueSet values) const {
 /// As many reference indices as there are pictures, up to the default: more make libavcodec warn.
 uint32_t AvcCursor::n_portable_refs(size_t list) const {
     const auto n_existing = static_cast<uint32_t>(context_->references.n_existing());
-    return std::clamp<uint32_t>(
-        n_existing, 1, pps().num_ref_idx_default_active_minus1[list] + 1u
-    );
+    return std::clamp<uint32_t>(n_existing, 1, pps().num_ref_idx_default_active_minus1[list] + 1u);
 }
 
 namespace {

@@ -22,7 +22,7 @@ inline constexpr uint32_t kFarBits = 480;
 inline constexpr uint32_t kCodedBlockPatterns = 48;  // Table 9-4
 inline constexpr uint8_t kIPcm = 25;                 // Table 7-11
 inline constexpr uint8_t kP8x8Ref0 = 4;              // Table 7-13
-inline constexpr uint8_t kPIntraTypes = 5;  // from which on mb_type is of I slices, Table 7-13
+inline constexpr uint8_t kPIntraTypes = 5;   // from which on mb_type is of I slices, Table 7-13
 inline constexpr uint8_t kBIntraTypes = 23;  // the same, Table 7-14
 inline constexpr size_t kPcmSamples = 384;
 
@@ -144,13 +144,13 @@ struct IntraModes : Bordered<4> {
 struct Macroblock {
     MbKind kind = MbKind::kInter;
     MbShape shape = MbShape::k16x16;
-    bool has_only_ref0 = false;  // P_8x8ref0
-    uint8_t cbp_luma = 0;        // CodedBlockPatternLuma
-    uint8_t cbp_chroma = 0;      // CodedBlockPatternChroma
+    bool has_only_ref0 = false;            // P_8x8ref0
+    uint8_t cbp_luma = 0;                  // CodedBlockPatternLuma
+    uint8_t cbp_chroma = 0;                // CodedBlockPatternChroma
     std::array<uint8_t, 4> sub_mb_type{};  // of B slices as kPShapeOfB says
     std::array<int8_t, 4> ref_idx{};       // by 8x8 block; of list 0
-    bool has_transform_8x8 = false;   // transform_size_8x8_flag
-    IntraModes intra_mode;            // of Intra_4x4 and Intra_8x8
+    bool has_transform_8x8 = false;        // transform_size_8x8_flag
+    IntraModes intra_mode;                 // of Intra_4x4 and Intra_8x8
     CoeffCounts<4> luma_counts;
     std::array<CoeffCounts<2>, 2> chroma_counts;
     std::array<MotionVector, 16> mv{};  // by raster position; of list 0

@@ -43,9 +43,10 @@ void AvcCursor::move_on(uint32_t n) {
     if (p.column >= width) p.column = p.column < 2 * width ? p.column - width : p.column % width;
 }
 
-/// Skipped macroblocks. In P slices, behind the end of the row they all stand still: the first of a row has no
-/// neighbour to the left, and then each has one that does not move (8.4.1.1). So of a long run only
-/// the first row is worked out, and only as many edges are put as macroblocks behind can need.
+/// Skipped macroblocks. In P slices, behind the end of the row they all stand still: the first of a
+/// row has no neighbour to the left, and then each has one that does not move (8.4.1.1). So of a
+/// long run only the first row is worked out, and only as many edges are put as macroblocks behind
+/// can need.
 void AvcCursor::skip_macroblocks(uint32_t n) {
     Position& p = position_;
     const uint32_t width = p.limits.width_mbs;

@@ -55,8 +55,8 @@ void MotionField::put_still(uint32_t first_mb, uint32_t n_mbs, int8_t frame) {
             Chunk& chunk = edit(mb);
             std::fill_n(chunk.references.begin() + 4 * i, 4 * n, reference);
             std::fill_n(
-                chunk.vectors.begin() + static_cast<std::ptrdiff_t>(n_vectors_ * i),
-                n_vectors_ * n, MotionVector{}
+                chunk.vectors.begin() + static_cast<std::ptrdiff_t>(n_vectors_ * i), n_vectors_ * n,
+                MotionVector{}
             );
         }
         mb += n;

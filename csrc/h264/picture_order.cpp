@@ -301,9 +301,7 @@ int32_t AvcCursor::inferred_order_count(int64_t frame_num_with_offset) const {
     if (s.pic_order_cnt_type == 0) return 0;
     if (s.pic_order_cnt_type == 2) return static_cast<int32_t>(2 * frame_num_with_offset);
     const int64_t top = expected_order_count(frame_num_with_offset);
-    return static_cast<int32_t>(
-        top + std::min<int64_t>(0, s.offset_for_top_to_bottom_field)
-    );
+    return static_cast<int32_t>(top + std::min<int64_t>(0, s.offset_for_top_to_bottom_field));
 }
 
 /// The frames that 8.2.5.2 infers between PrevRefFrameNum and the slice's frame_num.

@@ -94,10 +94,10 @@ void AvcCursor::begin_list(int list) {
     Context& context = context_.edit();
     const std::span<const RefFrame> frames = context.references.frames();
     const int64_t count = std::min(context.current.top, context.current.bottom);
-    const FrameOrder order =
-        p.slice.type == SliceType::kP ? order_of_p(*context.sps, p.slice.frame_num, frames)
-        : list == 0                   ? order_of_b(*context.sps, count, frames, 0)
-                                      : order_of_list_1(*context.sps, count, frames);
+    const FrameOrder order = p.slice.type == SliceType::kP
+                                 ? order_of_p(*context.sps, p.slice.frame_num, frames)
+                             : list == 0 ? order_of_b(*context.sps, count, frames, 0)
+                                         : order_of_list_1(*context.sps, count, frames);
     context.draft.list.fill(kNoFrame);
     const size_t n = std::min<size_t>(order.n, p.slice.num_ref_idx_active[list == 0 ? 0 : 1]);
     std::copy_n(order.frames.begin(), n, context.draft.list.begin());

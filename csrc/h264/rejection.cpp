@@ -254,7 +254,8 @@ Code AvcCursor::why_not_slice_value(int64_t value, int32_t& limit) const {
             if (value > 9) return Code::kElementRange;
             const auto type = static_cast<SliceType>(value % 5);
             if (p.slice.is_idr()) return Code::kSliceTypeNotAllowed;
-            if (type == SliceType::kSp || type == SliceType::kSi) return Code::kSliceTypeUnsupported;
+            if (type == SliceType::kSp || type == SliceType::kSi)
+                return Code::kSliceTypeUnsupported;
             if (type == SliceType::kB && sps().obeys_baseline()) return Code::kProfileConstraint;
             return Code::kSliceTypeNotAllowed;
         }

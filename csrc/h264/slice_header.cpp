@@ -308,7 +308,8 @@ std::shared_ptr<const PictureMotion> AvcCursor::whole_motion() const {
     if (!position_.limits.records_motion) return nullptr;
     auto motion = std::make_shared<PictureMotion>();
     motion->field = motion_;
-    for (uint32_t i = 0; i < motion_->n_chunks(); ++i) motion->extents.push_back(motion_->extent(i));
+    for (uint32_t i = 0; i < motion_->n_chunks(); ++i)
+        motion->extents.push_back(motion_->extent(i));
     for (const RefFrame& frame : context_->references.frames())
         motion->frame_ids.push_back(frame.id);
     return motion;

@@ -172,7 +172,7 @@ struct Position : DataPosition {
 
 /// pred_weight_table(), 7.3.3.2, of B slices; those of luma, Cb, Cr.
 struct PredWeights {
-    std::array<uint8_t, 2> log2_denoms{};  // of luma, of chroma
+    std::array<uint8_t, 2> log2_denoms{};                                   // of luma, of chroma
     std::array<std::array<std::array<int16_t, 3>, kMaxRefFrames>, 2> of{};  // by list and refIdx
 };
 

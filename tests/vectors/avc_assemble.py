@@ -26,8 +26,8 @@ unit takes
 
 A macroblock is a line of element:value, or element=bits where tables or lengths of 9.2 decide;
 3*element:value is three of them, as is 3*(ELEMENTS); "2 x LINE" is two such macroblocks. GREY is
-Intra_16x16 with DC prediction and no coefficients. In P and B slices mb_skip_run is 0 where a line does
-not begin with it; a line may be mb_skip_run alone, which ends the slice.
+Intra_16x16 with DC prediction and no coefficients. In P and B slices mb_skip_run is 0 where a line
+does not begin with it; a line may be mb_skip_run alone, which ends the slice.
 """
 
 from __future__ import annotations

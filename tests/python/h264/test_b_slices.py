@@ -18,7 +18,8 @@ from pycodec_lm.inspect.avc_model import MB_TYPES
 from .test_recode import busy_frames
 
 PARAMS = (
-    "cabac=0:bframes=4:b-adapt=0:direct={}:b-pyramid=normal:{}:partitions=all:me=umh:subme=9:keyint=20"
+    "cabac=0:bframes=4:b-adapt=0:direct={}:b-pyramid=normal:{}:partitions=all:me=umh:subme=9"
+    ":keyint=20"
 )
 KINDS = [
     ("spatial", "slices=1"),
