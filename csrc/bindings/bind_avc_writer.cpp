@@ -25,10 +25,11 @@ const char* name_of(h264::Spelling spelling) {
     return kNames[static_cast<size_t>(spelling)];
 }
 
-/// Columns: picture, macroblock, whether it is skipped, MbShape, 4 sub_mb_type, 4 reference
-/// indices, then x and y of the 16 motion vectors.
+/// Columns: picture, macroblock, whether it is skipped, MbShape, 4 sub_mb_type; by list 4 reference
+/// indices, then x and y of the 16 motion vectors; whether it is of a B slice, whether it is direct
+/// as a whole, and the lists of its 4 partitions.
 py::array_t<int32_t> motion_array(const std::vector<MacroblockMotion>& motion) {
-    constexpr py::ssize_t kColumns = 44;
+    constexpr py::ssize_t kColumns = 8 + 2 * 36 + 6;
     py::array_t<int32_t> array({static_cast<py::ssize_t>(motion.size()), kColumns});
     int32_t* out = array.mutable_data();
     for (const MacroblockMotion& mb : motion) {
@@ -37,11 +38,16 @@ py::array_t<int32_t> motion_array(const std::vector<MacroblockMotion>& motion) {
         *out++ = mb.is_skipped;
         *out++ = static_cast<int32_t>(mb.shape);
         for (const uint8_t type : mb.sub_mb_type) *out++ = type;
-        for (const int8_t index : mb.ref_idx) *out++ = index;
-        for (const h264::MotionVector mv : mb.mv) {
-            *out++ = mv.x;
-            *out++ = mv.y;
+        for (size_t list = 0; list < 2; ++list) {
+            for (const int8_t index : mb.ref_idx[list]) *out++ = index;
+            for (const h264::MotionVector mv : mb.mv[list]) {
+                *out++ = mv.x;
+                *out++ = mv.y;
+            }
         }
+        *out++ = mb.is_b;
+        *out++ = mb.is_direct;
+        for (const uint8_t lists : mb.lists) *out++ = lists;
     }
     return array;
 }

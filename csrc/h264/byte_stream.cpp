@@ -125,7 +125,7 @@ bool AvcCursor::take_payload_byte(uint8_t byte) {
     Position& p = position_;
     if (p.at >= Element::kMbSkipRun) {
         SavedPosition before;
-        before.save(p, p.limits.has_cabac);
+        before.save(p);
         if (take_rbsp_byte(byte)) return true;
         before.restore(p);
         return false;

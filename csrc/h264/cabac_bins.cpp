@@ -15,8 +15,12 @@ int AvcCursor::take_cabac_bit(bool bit) {
 }
 
 unsigned AvcCursor::possible_bins() {
+    const bool was_looking_ahead = is_looking_ahead_;
+    is_looking_ahead_ = true;
     BinSyntax syntax(*this);
-    return CabacWalk(syntax).possible_bins();
+    const unsigned set = CabacWalk(syntax).possible_bins();
+    is_looking_ahead_ = was_looking_ahead;
+    return set;
 }
 
 /// Of a bin that is left out.
@@ -80,6 +84,7 @@ bool AvcCursor::is_cabac_limit_far() const {
 bool AvcCursor::fits_behind(bool bin) const {
     if (position_.at < Element::kMbType) return true;
     AvcCursor at = *this;
+    at.is_looking_ahead_ = true;
     CabacPosition& c = at.position_.cabac;
     at.take_bin(bin);
     while (at.is_at_bins() && at.position_.at >= Element::kMbType && !c.is_terminated) {

@@ -19,7 +19,7 @@ public:
     const ContextStates& states() const { return p_.cabac.states; }
     bool may_be(bool bin) const { return c_.may_be(bin); }
     void take_bin(bool bin) { c_.take_bin(bin); }
-    void save(Saved& saved) const { saved.save(p_, true); }
+    void save(Saved& saved) const { saved.save(p_); }
     void restore(const Saved& saved) { saved.restore(p_); }
 
 private:
@@ -41,9 +41,8 @@ int AvcCursor::take_cabac_bit(bool bit, const See& see) {
         take_code_end();
         return 1;
     }
-    BinSyntax syntax(*this);
     while (is_at_bins()) {
-        const unsigned set = CabacWalk(syntax).possible_bins();
+        const unsigned set = possible_bins();
         if (set == 0) return 0;
         if (set == bins::kBoth) return 1;
         note_doubt(set != bins::kOne);

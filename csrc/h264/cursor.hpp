@@ -143,6 +143,11 @@ private:
     Code why_not_sps_value(int64_t value, int32_t& limit) const;
     Code why_not_slice_value(int64_t value, int32_t& limit) const;
     Code why_not_macroblock_value(int64_t value, int32_t& limit) const;
+    // b_rejection.cpp
+    Code why_not_direct(int32_t& limit, std::optional<int> quarter = std::nullopt) const;
+    Code why_not_b_type(uint32_t mb_type, int32_t& limit) const;
+    Code why_not_b_sub_type(uint32_t type, int32_t& limit) const;
+    Code why_no_refs() const;
     // allowed.cpp
     void collect_bytes(unsigned prefix, int n_left, ByteSet& set);
     // byte_stream.cpp
@@ -175,7 +180,7 @@ private:
     const SliceConstants* constants() const;
     ValueSet narrowed(ValueSet values) const;
     ValueSet narrowed_sps_field(ValueSet values) const;
-    uint32_t n_portable_refs() const;
+    uint32_t n_portable_refs(size_t list) const;
     // portable.cpp
     ValueSet portable_part(ValueSet values) const;
     ValueSet usable_part(ValueSet values) const;
@@ -209,25 +214,31 @@ private:
     bool is_first_slice() const { return position_.phase != Phase::kPicture; }
     Code why_no_pps(uint32_t id, bool is_idr) const;
     bool may_be_p_slice() const;
+    bool may_be_b_slice() const;
     ValueSet legal_slice_types() const;
     ValueSet legal_frame_nums() const;
     void activate(uint8_t pic_parameter_set_id);
     void after_frame_num();
     void after_order_count();
     void after_redundant_pic_cnt();
-    void begin_list();
+    std::shared_ptr<const PictureMotion> whole_motion() const;
+    void end_picture();
+    // reference_lists.cpp
+    void begin_list(int list);
     bool is_list_full() const;
     void modify_list(size_t frame);
     ValueSet legal_modifications() const;
     ValueSet legal_pic_num_differences(int direction, int64_t prediction) const;
     ValueSet legal_long_term_pic_nums(const ReferencePictures& references) const;
     void end_list();
+    // pred_weight_table.cpp
     void after_lists();
-    void take_weight_field(bool is_set);
+    void note_weight(size_t component, int64_t value);
+    void take_weight_field(int64_t value);
     void after_weights();
     void after_marking();
+    // slice_data.cpp
     void begin_slice_data();
-    void end_picture();
     // reference_marking.cpp
     void begin_marking();
     ValueSet legal_marking_field() const;
@@ -238,6 +249,8 @@ private:
     // picture_order.cpp
     PictureNumbers numbers_of(const SliceHeader& slice) const;
     int64_t pic_order_cnt_msb_of(const SliceHeader& slice) const;
+    int64_t expected_order_count(int64_t abs_frame_num) const;
+    int32_t inferred_order_count(int64_t frame_num_with_offset) const;
     uint32_t n_inferred(uint32_t frame_num) const;
     SignedRange order_count_window(const SliceHeader& slice, uint32_t n_inferred = 0) const;
     SignedRange free_bottoms(const SliceHeader& slice, int64_t top) const;
@@ -271,7 +284,7 @@ private:
     int n_mvs_left() const { return position_.limits.max_mvs - position_.last_n_mvs; }
     bool is_legal_mb_type(uint64_t mb_type) const;
     bool is_legal_sub_mb_type(uint64_t type) const;
-    uint32_t max_skip_run() const;
+    uint32_t max_skip_run(uint32_t most = UINT32_MAX) const;
     uint64_t legal_mb_types() const;
     uint64_t legal_sub_mb_types() const;
     uint32_t legal_intra_mode_flags() const;
@@ -287,10 +300,13 @@ private:
     void take_mvd_y(int64_t mvd);
     void take_coded_block_pattern(uint32_t code_num);
     void take_pattern(uint8_t pattern);
+    void put_ref_idx(int8_t ref_idx);
     void begin_macroblock();
     void take_mb_type(uint32_t mb_type);
     void take_intra_mb_type(uint32_t mb_type);
     void end_macroblock();
+    void leave_macroblock();
+    void put_edges_of_list_1();
     void take_transform_size(bool is_8x8);
     void expect_intra_mode();
     void expect_intra_mode_rem();
@@ -300,12 +316,40 @@ private:
     void begin_motion();
     void next_motion();
     void take_motion(MotionVector mv);
+    // b_slice.cpp, b_macroblock.cpp
+    bool is_b_slice() const { return position_.limits.is_b; }
+    void begin_b_slice();
+    void reset_macroblock();
+    bool has_refs(uint8_t lists) const;
+    bool is_legal_b_type(uint8_t mb_type) const;
+    bool is_legal_b_sub_type(uint64_t type) const;
+    void take_b_type(uint8_t mb_type);
+    void take_b_sub_type(uint8_t type);
+    uint32_t legal_refs() const;
+    void next_b_reference();
+    void next_b_motion();
+    // direct_prediction.cpp
+    struct SpatialDirect {
+        std::array<int8_t, 2> ref_idx{};  // by list
+        std::array<MotionVector, 2> mv{};
+    };
+    bool is_legal_direct(std::optional<int> quarter, int n_mvs_left) const;
+    int n_direct_mvs_of_quarter() const;
+    uint32_t max_b_skip_run(uint32_t most) const;
+    void put_direct(int quarter, const SpatialDirect& spatial);
+    void put_direct_macroblock();
+    uint8_t shape_of_direct() const;
+    void skip_b_macroblock();
+    void skip_b_macroblocks(uint32_t n);
     // neighbours.cpp
+    void record_skipped(MotionVector mv);
+    void record_motion();
     void prepare_edges();
     void move_on(uint32_t n);
     void skip_macroblocks(uint32_t n);
     void put_still_edges(uint32_t n);
     const MbEdge& slot(uint32_t distance) const;
+    const ListEdge& slot_1(uint32_t distance) const;
     void put_edges(const MbEdge& bottom, const MbEdge& right);
     uint32_t room_for_edges() const;
     const MbEdge* left_edge() const;
@@ -322,20 +366,30 @@ private:
         int8_t ref_idx = kNoRefIdx;
         MotionVector mv;
     };
+    template <int kList>
     MotionNeighbour motion_at(int column, int row) const;
+    static MotionVector median_motion(
+        const MotionNeighbour& a, const MotionNeighbour& b, const MotionNeighbour& c, int8_t ref_idx
+    );
+    template <int kList>
     MotionVector predict_motion(int column, int row, int width, int8_t ref_idx) const;
+    template <int kList>
     MotionVector predict_partition() const;
     MotionVector skip_motion() const;
+    template <int kList>
+    void infer_from_neighbours(SpatialDirect& direct) const;
+    SpatialDirect spatial_direct() const;
     // slice_data_cabac.cpp
     void begin_cabac();
     void begin_code();
     void begin_cabac_macroblock();
     void begin_string();
-    void begin_ref_idx(size_t list);
-    void begin_mvd(size_t list, int component, SignedRange legal);
+    size_t list_in_turn() const { return position_.limits.is_b ? position_.b.list : 0; }
+    void begin_ref_idx();
+    void begin_mvd(int component, SignedRange legal);
     void take_string();
-    void note_ref_idx(size_t list, int32_t ref_idx);
-    void note_mvd(size_t list, int32_t mvd);
+    void note_ref_idx(int32_t ref_idx);
+    void note_mvd(int32_t mvd);
     void put_cabac_edges(CabacEdge& bottom, CabacEdge& right) const;
     void end_cabac();
     // residual_cabac.cpp
@@ -439,7 +493,11 @@ private:
 
     std::shared_ptr<const AvcGrammar> grammar_;
     CopyOnWrite<Context> context_;
-    CopyOnWrite<std::vector<MbEdge>> above_;  // bottoms of the last macroblocks, a ring
+    CopyOnWrite<std::vector<MbEdge>> above_;      // bottoms of the last macroblocks, a ring
+    CopyOnWrite<std::vector<ListEdge>> above_1_;  // what list 1 adds; of B slices
+    CopyOnWrite<MotionField> motion_;             // of the picture, where later ones may need it
+    // Only what may come next is asked, and where it ends: no picture behind needs the motion.
+    bool is_looking_ahead_ = false;
     Position position_;
 };
 
@@ -449,6 +507,10 @@ private:
 /// The bottom of the macroblock so many addresses before this one.
 inline const MbEdge& AvcCursor::slot(uint32_t distance) const {
     return (*above_)[(position_.n_edges - distance) & (above_->size() - 1)];
+}
+
+inline const ListEdge& AvcCursor::slot_1(uint32_t distance) const {
+    return (*above_1_)[(position_.n_edges - distance) & (above_1_->size() - 1)];
 }
 
 inline const MbEdge* AvcCursor::left_edge() const {

@@ -17,8 +17,8 @@ int kind_of(Element at) {
         return 5;
     if (at <= Element::kPcmSampleChroma) return 14;
     if (at <= Element::kIntraChromaPredMode) return 6;
-    if (at == Element::kRefIdxL0) return 7;
-    if (at <= Element::kMvdL0Y) return 8;
+    if (at <= Element::kRefIdxL1) return 7;
+    if (at <= Element::kMvdL1Y) return 8;
     if (at == Element::kCodedBlockPattern) return 9;
     if (at == Element::kMbQpDelta) return 10;
     if (at == Element::kCoeffToken) return 11;

@@ -15,7 +15,6 @@ namespace pycodec_lm::h264 {
 namespace {
 
 constexpr int64_t kFlatIntra = 3;       // I_16x16_2_0_0, Table 7-11
-constexpr int64_t kFlatIntraInP = 8;    // behind the five P types
 constexpr int64_t kNoPatternIntra = 3;  // coded_block_pattern 0, Table 9-4
 // Another slice takes about as many bytes.
 constexpr uint32_t kManyMacroblocks = 16;
@@ -27,7 +26,9 @@ uint64_t most_bytes_of_slice(const Sps& sps) {
     constexpr uint64_t kStartBytes = 5;
     constexpr uint64_t kOtherBits = 7 + 11 + 1 + 9 + 1 + 1 + 34 + 13 + 3 + 1;
     const auto n_mbs_bits = static_cast<uint64_t>(code_length(sps.frame_mbs()));
-    const uint64_t n_bits = kOtherBits + sps.log2_max_frame_num + 2 * n_mbs_bits;
+    // A B slice that is begun says more, and has weights of list 1.
+    const uint64_t of_b_bits = sps.obeys_baseline() ? 0 : 1 + 9 + 1 + 32;
+    const uint64_t n_bits = kOtherBits + of_b_bits + sps.log2_max_frame_num + 2 * n_mbs_bits;
     return kStartBytes + (n_bits / 8 + 1) * 3 / 2 + 1;
 }
 
@@ -73,9 +74,12 @@ std::optional<int64_t> AvcCursor::wanted_value() const {
         case Element::kModificationOfPicNumsIdc:
             return 3;
         case Element::kMbSkipRun:
-            return n_mbs_of_slice_left();
+            // In P slices nothing hangs on how far it goes.
+            return p.limits.is_b ? max_skip_run() : n_mbs_of_slice_left();
         case Element::kMbType:
-            return p.slice.type == SliceType::kI ? kFlatIntra : kFlatIntraInP;
+            return kFlatIntra + (p.limits.is_b                   ? kBIntraTypes
+                                 : p.slice.type == SliceType::kP ? kPIntraTypes
+                                                                 : 0);
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kPrevIntra8x8PredModeFlag:
             return 1;
@@ -229,6 +233,7 @@ bool AvcCursor::prefers_end(uint32_t next_mb) const {
 
 void AvcCursor::complete(std::vector<uint8_t>& out, uint64_t limit) const {
     AvcCursor cursor = *this;
+    cursor.is_looking_ahead_ = true;
     for (uint64_t n = 0; n < limit && !cursor.is_complete();) {
         const auto slice = cursor.ending_of_slice();
         const auto bytes = slice ? slice->bytes : std::vector<uint8_t>{cursor.ending_byte()};
@@ -268,6 +273,7 @@ std::optional<uint64_t> AvcCursor::n_whole_slices() const {
 
 uint64_t AvcCursor::bytes_to_complete() const {
     AvcCursor cursor = *this;
+    cursor.is_looking_ahead_ = true;
     const Position& p = cursor.position_;
     const uint64_t start = p.offset;
     const auto& behind = grammar_->bytes_behind_slices;
@@ -382,7 +388,12 @@ uint64_t AvcCursor::ending_bound(uint64_t n_bytes) const {
     const bool is_skipped_here =
         is_pinned ? p.n_pictures > 0 : is_here && p.slice.type == SliceType::kP;
     const bool has_flat = !is_skipped_here || !are_skipped_behind;
-    const uint64_t n_flat = has_flat ? n_mbs_left + width_mbs + 2 : 0;
+    // In B slices none need be legal to skip; then one has a run of 0 in front, and its mb_type 9
+    // bits.
+    const bool may_be_b =
+        !is_pinned && (is_here ? p.limits.is_b : set == nullptr || !set->obeys_baseline());
+    const uint64_t flat_bytes = may_be_b ? 4 : 1;
+    const uint64_t n_flat = has_flat ? flat_bytes * (n_mbs_left + width_mbs + 2) : 0;
     // By CABAC what follows is a fraction of a bit a macroblock, once its contexts expect it.
     const bool may_have_cabac =
         c.pps ? c.pps->entropy_coding_mode_flag : set == nullptr || !set->obeys_baseline();

@@ -115,6 +115,7 @@ std::optional<AvcCursor::CodePlan> AvcCursor::plan_code(
     const std::vector<bool>& before, std::optional<unsigned> others, size_t most_bits
 ) const {
     CodePlan plan{.behind = *this, .bits = before};
+    plan.behind.is_looking_ahead_ = true;
     Position& p = plan.behind.position_;
     CabacPosition& c = p.cabac;
     while (true) {

@@ -14,9 +14,9 @@
 namespace pycodec_lm::h264 {
 
 inline constexpr int kMaxSlowBits = 16;  // given to take_bits() at once
-inline constexpr uint64_t kMbTypes = 31;
+inline constexpr uint64_t kMbTypes = 49;
 inline constexpr uint64_t kRefIndices = 32;
-inline constexpr uint64_t kSubMbTypes = 4;
+inline constexpr uint64_t kSubMbTypes = 13;
 inline constexpr uint64_t kIntraChromaModes = 4;
 
 /// A ue(v) code, or what it begins with: the codeNums that it may be. 9.1.
@@ -75,7 +75,9 @@ private:
         switch (p_.at) {
             case Element::kMbSkipRun: {
                 const Golomb code(bits_, n_);
-                if (code.first > 0 && code.first > c_.max_skip_run()) return 0;
+                if (code.first > UINT32_MAX) return 0;
+                const auto least = static_cast<uint32_t>(code.first);
+                if (least > 0 && least > c_.max_skip_run(least)) return 0;
                 if (code.length > n_) return begun();
                 return whole(code.length, [&] {
                     c_.take_skip_run(static_cast<uint32_t>(code.first));
@@ -98,18 +100,22 @@ private:
                     [this](uint32_t) { c_.take_intra_chroma_mode(); }
                 );
             case Element::kRefIdxL0:
-                return ref_idx();
+                return ref_idx(0);
+            case Element::kRefIdxL1:
+                return ref_idx(1);
             case Element::kCodedBlockPattern:
                 return number(
                     kCodedBlockPatterns, [](uint64_t value) { return value < kCodedBlockPatterns; },
                     [this](uint32_t value) { c_.take_coded_block_pattern(value); }
                 );
             case Element::kMvdL0X:
+            case Element::kMvdL1X:
                 return signed_number(
                     legal_mvds(p_.limits.mv_x, p_.mb.predicted.x),
                     [this](int64_t mvd) { c_.take_mvd_x(mvd); }
                 );
             case Element::kMvdL0Y:
+            case Element::kMvdL1Y:
                 return signed_number(
                     legal_mvds(p_.limits.mv_y, p_.mb.predicted.y),
                     [this](int64_t mvd) { c_.take_mvd_y(mvd); }
@@ -229,12 +235,12 @@ private:
         return whole(code.length, [&] { take(value); });
     }
 
-    int ref_idx() {
-        const auto is_legal = [this](uint64_t value) {
-            return value < kRefIndices && ((p_.slice.usable_refs >> value) & 1) != 0;
+    int ref_idx(size_t list) {
+        const auto is_legal = [legal = c_.legal_refs()](uint64_t value) {
+            return value < kRefIndices && ((legal >> value) & 1) != 0;
         };
         const auto take = [this](uint32_t value) { c_.take_ref_idx(static_cast<int8_t>(value)); };
-        if (p_.slice.num_ref_idx_active != 2) return number(kRefIndices, is_legal, take);
+        if (p_.slice.num_ref_idx_active[list] != 2) return number(kRefIndices, is_legal, take);
         const uint32_t value = bits_ >> 63 == 0;  // te(v): 1 is 0, 0 is 1
         if (!is_legal(value)) return 0;
         return whole(1, [&] { take(value); });

@@ -54,9 +54,13 @@ AvcCursor::Field AvcCursor::field() const {
         case Element::kPicScalingMatrixPresentFlag:
         case Element::kPicScalingListPresentFlag:
         case Element::kNumRefIdxActiveOverrideFlag:
+        case Element::kDirectSpatialMvPredFlag:
         case Element::kRefPicListModificationFlagL0:
+        case Element::kRefPicListModificationFlagL1:
         case Element::kLumaWeightL0Flag:
         case Element::kChromaWeightL0Flag:
+        case Element::kLumaWeightL1Flag:
+        case Element::kChromaWeightL1Flag:
         case Element::kNoOutputOfPriorPicsFlag:
         case Element::kLongTermReferenceFlag:
         case Element::kAdaptiveRefPicMarkingModeFlag:
@@ -125,15 +129,23 @@ AvcCursor::Field AvcCursor::field() const {
         case Element::kLumaOffsetL0:
         case Element::kChromaWeightL0:
         case Element::kChromaOffsetL0:
+        case Element::kLumaWeightL1:
+        case Element::kLumaOffsetL1:
+        case Element::kChromaWeightL1:
+        case Element::kChromaOffsetL1:
         case Element::kSliceQpDelta:
         case Element::kSliceAlphaC0OffsetDiv2:
         case Element::kSliceBetaOffsetDiv2:
         case Element::kMvdL0X:
         case Element::kMvdL0Y:
+        case Element::kMvdL1X:
+        case Element::kMvdL1Y:
         case Element::kMbQpDelta:
             return {Spelling::kSe};
         case Element::kRefIdxL0:
-            return {p.slice.num_ref_idx_active == 2 ? Spelling::kFlipped : Spelling::kUe};
+            return {p.slice.num_ref_idx_active[0] == 2 ? Spelling::kFlipped : Spelling::kUe};
+        case Element::kRefIdxL1:
+            return {p.slice.num_ref_idx_active[1] == 2 ? Spelling::kFlipped : Spelling::kUe};
         case Element::kCoeffToken:
             return {Spelling::kCode, 0, &kCoeffTokenCodes[mb.coeff_table]};
         case Element::kTotalZeros: {

@@ -78,10 +78,16 @@ ValueSet AvcCursor::narrowed(ValueSet values) const {
         return values.contains(value) ? ValueSet::only(value) : ValueSet();
     };
     switch (p.at) {
-        case Element::kNumRefIdxActiveOverrideFlag:
-            return only(n_portable_refs() != pps().num_ref_idx_l0_default_active_minus1 + 1u);
+        case Element::kNumRefIdxActiveOverrideFlag: {
+            const auto is_other = [&](size_t list) {
+                return n_portable_refs(list) != pps().num_ref_idx_default_active_minus1[list] + 1u;
+            };
+            return only(is_other(0) || (p.slice.type == SliceType::kB && is_other(1)));
+        }
         case Element::kNumRefIdxL0ActiveMinus1:
-            return only(n_portable_refs() - 1);
+            return only(n_portable_refs(0) - 1);
+        case Element::kNumRefIdxL1ActiveMinus1:
+            return only(n_portable_refs(1) - 1);
         default:
             break;
     }
@@ -149,6 +155,9 @@ ValueSet AvcCursor::narrowed_sps_field(ValueSet values) const {
         }
         case Element::kPicHeightInMapUnitsMinus1:
             return grammar.height ? ValueSet::only(grammar.least_height_mbs() - 1) : values;
+        case Element::kDirect8x8InferenceFlag:
+            // openh264 has transform_size_8x8_flag for direct macroblocks of 4x4 blocks too.
+            return grammar.portable && is_high ? ValueSet::only(1) : values;
         case Element::kFrameCroppingFlag:
             return crop_x + crop_y > 0 ? ValueSet::only(1) : values;
         case Element::kFrameCropLeftOffset:
@@ -167,9 +176,9 @@ ValueSet AvcCursor::narrowed_sps_field(ValueSet values) const {
 }
 
 /// As many reference indices as there are pictures, up to the default: more make libavcodec warn.
-uint32_t AvcCursor::n_portable_refs() const {
+uint32_t AvcCursor::n_portable_refs(size_t list) const {
     const auto n_existing = static_cast<uint32_t>(context_->references.n_existing());
-    return std::clamp<uint32_t>(n_existing, 1, pps().num_ref_idx_l0_default_active_minus1 + 1u);
+    return std::clamp<uint32_t>(n_existing, 1, pps().num_ref_idx_default_active_minus1[list] + 1u);
 }
 
 namespace {
@@ -194,6 +203,7 @@ struct Sample {
     const char* add(const AvcCursor& cursor) {
         const SliceHeader& slice = cursor.slice();
         if (slice.is_idr() && cursor.n_pictures() > 0) return "it has more than one IDR picture";
+        if (slice.type == SliceType::kB) return "it has B slices";
         auto& constants = slice.is_idr() ? idr : p;
         if (!constants) constants = slice.constants;
         if (*constants != slice.constants) return "its slice headers differ in more than counters";

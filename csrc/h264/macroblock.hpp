@@ -22,7 +22,7 @@ struct AbsMvd {
     uint8_t y = 0;
 };
 
-inline constexpr int8_t kNoRefIdx = -1;  // intra
+inline constexpr int8_t kNoRefIdx = -1;  // intra, or predicted from the other list
 inline constexpr uint8_t kIntraDc = 2;   // Intra_4x4_DC
 inline constexpr uint32_t kMaxMacroblockBits = 3200;
 // More than any symbol and the cheapest way on from it to the end of the macroblock can take.
@@ -33,7 +33,8 @@ inline constexpr uint32_t kFarCabacBits = 1280;
 inline constexpr uint32_t kCodedBlockPatterns = 48;  // Table 9-4
 inline constexpr uint8_t kIPcm = 25;                 // Table 7-11
 inline constexpr uint8_t kP8x8Ref0 = 4;              // Table 7-13
-inline constexpr uint8_t kPIntraTypes = 5;  // from which on mb_type is of I slices, Table 7-13
+inline constexpr uint8_t kPIntraTypes = 5;   // from which on mb_type is of I slices, Table 7-13
+inline constexpr uint8_t kBIntraTypes = 23;  // the same, Table 7-14
 inline constexpr size_t kPcmSamples = 384;
 
 /// What a neighbouring macroblock says to the contexts of another. One that is not available, or
@@ -65,10 +66,17 @@ struct MbEdge {
     std::array<std::array<uint8_t, 2>, 2> chroma{};
     std::array<uint8_t, 4> intra_mode{kIntraDc, kIntraDc, kIntraDc, kIntraDc};  // Intra4x4PredMode
     std::array<int8_t, 2> ref_idx{kNoRefIdx, kNoRefIdx};                        // by 8x8 block
+    bool is_inter = false;
     std::array<MotionVector, 4> mv{};
     CabacEdge cabac;
 
-    bool is_intra() const { return ref_idx[0] == kNoRefIdx; }
+    bool is_intra() const { return !is_inter; }
+};
+
+/// What list 1 adds to it.
+struct ListEdge {
+    std::array<int8_t, 2> ref_idx{kNoRefIdx, kNoRefIdx};
+    std::array<MotionVector, 4> mv{};
 };
 
 enum class MbKind : uint8_t { kIntraNxN, kIntra16x16, kPcm, kInter };
@@ -170,6 +178,7 @@ struct IntraModes : Bordered<4> {
 
 /// What CABAC keeps of a macroblock while it is read.
 struct CabacMb {
+    bool is_skipped = false;
     uint8_t coded_dc = 0;  // as in CabacEdge
     uint8_t intra_chroma_pred_mode = 0;
     std::array<uint8_t, 2> large_ref_idx{};
@@ -184,16 +193,16 @@ struct CabacMb {
 struct Macroblock {
     MbKind kind = MbKind::kInter;
     MbShape shape = MbShape::k16x16;
-    bool has_only_ref0 = false;  // P_8x8ref0
-    uint8_t cbp_luma = 0;        // CodedBlockPatternLuma
-    uint8_t cbp_chroma = 0;      // CodedBlockPatternChroma
-    std::array<uint8_t, 4> sub_mb_type{};
-    std::array<int8_t, 4> ref_idx{};  // by 8x8 block
-    bool has_transform_8x8 = false;   // transform_size_8x8_flag
-    IntraModes intra_mode;            // of Intra_4x4 and Intra_8x8
+    bool has_only_ref0 = false;            // P_8x8ref0
+    uint8_t cbp_luma = 0;                  // CodedBlockPatternLuma
+    uint8_t cbp_chroma = 0;                // CodedBlockPatternChroma
+    std::array<uint8_t, 4> sub_mb_type{};  // of B slices as kPShapeOfB says
+    std::array<int8_t, 4> ref_idx{};       // by 8x8 block; of list 0
+    bool has_transform_8x8 = false;        // transform_size_8x8_flag
+    IntraModes intra_mode;                 // of Intra_4x4 and Intra_8x8
     CoeffCounts<4> luma_counts;
     std::array<CoeffCounts<2>, 2> chroma_counts;
-    std::array<MotionVector, 16> mv{};  // by raster position
+    std::array<MotionVector, 16> mv{};  // by raster position; of list 0
     uint16_t mv_known = 0;              // 4x4 blocks whose motion is known, bit 4 * row + column
     uint8_t n_mvs = 0;                  // MvCnt
     uint16_t n_bits = 0;                // of macroblock_layer() so far
@@ -224,6 +233,14 @@ struct Macroblock {
         return shape != MbShape::k8x8 || sub_mb_type == std::array<uint8_t, 4>{};
     }
 
+    /// All blocks of mbPartIdx `part` count as known.
+    void know_part() {
+        const Partition at = whole_partition();
+        const unsigned row = (1u << at.width) - 1;
+        for (int i = at.row; i < at.row + at.height; ++i)
+            mv_known = static_cast<uint16_t>(mv_known | row << (4 * i + at.column));
+    }
+
     bool has_block(int i) const { return ((coded_blocks >> i) & 1) != 0; }
     /// The blocks of residual() that are coded: 7.3.5.3.
     uint32_t blocks_of_pattern() const {
@@ -235,8 +252,8 @@ struct Macroblock {
         if (cbp_chroma == 2) blocks |= 0b11111111u << block::kChromaAc;
         return blocks;
     }
-    /// The partition that `part` and `sub_part` count to.
-    constexpr Partition partition() const {
+    /// The partition that `part` counts to.
+    constexpr Partition whole_partition() const {
         switch (shape) {
             case MbShape::k16x16:
                 return {};
@@ -245,8 +262,12 @@ struct Macroblock {
             case MbShape::k8x16:
                 return {2 * part, 0, 2, 4};
             default:
-                break;
+                return {2 * (part & 1), 2 * (part >> 1), 2, 2};
         }
+    }
+    /// The partition that `part` and `sub_part` count to.
+    constexpr Partition partition() const {
+        if (shape != MbShape::k8x8) return whole_partition();
         const int type = sub_mb_type[part];  // 8x8, 8x4, 4x8, 4x4
         const bool is_halved_across = type == 2 || type == 3;
         const bool is_halved_down = type == 1 || type == 3;
@@ -258,5 +279,24 @@ struct Macroblock {
         };
     }
 };
+
+/// What B slices add.
+struct BMacroblock {
+    static constexpr uint8_t kList0 = 1;
+    static constexpr uint8_t kList1 = 2;
+    static constexpr uint8_t kBi = 3;
+    static constexpr uint8_t kDirect = 0;
+
+    ListEdge left;  // of the macroblock before
+    std::array<int8_t, 4> ref_idx{kNoRefIdx, kNoRefIdx, kNoRefIdx, kNoRefIdx};  // of list 1
+    std::array<MotionVector, 16> mv{};                                          // of list 1
+    std::array<uint8_t, 4> lists{};  // that a partition is predicted from, by mbPartIdx
+    uint8_t list = 0;                // whose indices or vectors are being read
+    bool is_direct = false;          // B_Skip or B_Direct_16x16
+};
+
+/// sub_mb_type of P slices, Table 7-17, whose partitions are those of one of B slices, Table 7-18;
+/// B_Direct_8x8 left out.
+inline constexpr std::array<uint8_t, 13> kPShapeOfB{0, 0, 0, 0, 1, 2, 1, 2, 1, 2, 3, 3, 3};
 
 }  // namespace pycodec_lm::h264

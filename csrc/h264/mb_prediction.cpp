@@ -47,32 +47,47 @@ bool AvcCursor::is_legal_intra_chroma_mode(uint64_t mode) const {
 }
 
 /// The motion of the 4x4 block at a column and row of this macroblock or beside it: 8.4.1.3.2.
+template <int kList>
 inline AvcCursor::MotionNeighbour AvcCursor::motion_at(int column, int row) const {
-    const Macroblock& mb = position_.mb;
-    const auto of_edge = [](const MbEdge* edge, int i) -> MotionNeighbour {
+    const Position& p = position_;
+    const uint32_t width = p.limits.width_mbs;
+    // Of list 1 the same edge, `distance` macroblocks before in the ring; 0: the one before.
+    const auto of_edge = [&](const MbEdge* edge, uint32_t distance, int i) -> MotionNeighbour {
+        const auto at = static_cast<size_t>(i);
         if (edge == nullptr) return {};
-        if (edge->is_intra()) return {true, kNoRefIdx, {}};
-        return {true, edge->ref_idx[static_cast<size_t>(i / 2)], edge->mv[static_cast<size_t>(i)]};
+        if constexpr (kList == 0) return {true, edge->ref_idx[at / 2], edge->mv[at]};
+        const ListEdge& other = distance == 0 ? p.b.left : slot_1(distance);
+        return {true, other.ref_idx[at / 2], other.mv[at]};
     };
     if (row < 0) {
-        if (column < 0) return of_edge(top_left_edge(), 3);
-        if (column < 4) return of_edge(top_edge(), column);
-        return of_edge(top_right_edge(), 0);
+        if (column < 0) return of_edge(top_left_edge(), width + 1, 3);
+        if (column < 4) return of_edge(top_edge(), width, column);
+        return of_edge(top_right_edge(), width - 1, 0);
     }
-    if (column < 0) return of_edge(left_edge(), row);
-    if (column > 3 || !((mb.mv_known >> (4 * row + column)) & 1)) return {};
+    if (column < 0) return of_edge(left_edge(), 0, row);
+    if (column > 3 || !((p.mb.mv_known >> (4 * row + column)) & 1)) return {};
     const auto quarter = static_cast<size_t>(2 * (row / 2) + column / 2);
-    return {true, mb.ref_idx[quarter], mb.mv[static_cast<size_t>(4 * row + column)]};
+    const auto block = static_cast<size_t>(4 * row + column);
+    if constexpr (kList == 0) return {true, p.mb.ref_idx[quarter], p.mb.mv[block]};
+    return {true, p.b.ref_idx[quarter], p.b.mv[block]};
 }
 
 /// Median prediction, 8.4.1.3.1, of a partition at a column and row, so many 4x4 blocks wide.
+template <int kList>
 inline MotionVector AvcCursor::predict_motion(
     int column, int row, int width, int8_t ref_idx
 ) const {
-    const MotionNeighbour a = motion_at(column - 1, row);
-    MotionNeighbour b = motion_at(column, row - 1);
-    MotionNeighbour c = motion_at(column + width, row - 1);
-    if (!c.is_available) c = motion_at(column - 1, row - 1);
+    const MotionNeighbour a = motion_at<kList>(column - 1, row);
+    const MotionNeighbour b = motion_at<kList>(column, row - 1);
+    MotionNeighbour c = motion_at<kList>(column + width, row - 1);
+    if (!c.is_available) c = motion_at<kList>(column - 1, row - 1);
+    return median_motion(a, b, c, ref_idx);
+}
+
+/// 8.4.1.3.1, of the neighbours A, B and C.
+inline MotionVector AvcCursor::median_motion(
+    const MotionNeighbour& a, const MotionNeighbour& b, const MotionNeighbour& c, int8_t ref_idx
+) {
     if (!b.is_available && !c.is_available && a.is_available) return a.mv;
     const bool has_a = a.ref_idx == ref_idx;
     const bool has_b = b.ref_idx == ref_idx;
@@ -82,32 +97,58 @@ inline MotionVector AvcCursor::predict_motion(
 }
 
 /// mvpLX of the partition that is due, 8.4.1.3.
+template <int kList>
 MotionVector AvcCursor::predict_partition() const {
     const Macroblock& mb = position_.mb;
     const Partition at = mb.partition();
-    const int8_t ref_idx = mb.ref_idx[static_cast<size_t>(2 * (at.row / 2) + at.column / 2)];
-    if (mb.shape == MbShape::k16x16) return predict_motion(0, 0, 4, ref_idx);
+    const auto& references = kList == 0 ? mb.ref_idx : position_.b.ref_idx;
+    const int8_t ref_idx = references[static_cast<size_t>(2 * (at.row / 2) + at.column / 2)];
+    if (mb.shape == MbShape::k16x16) return predict_motion<kList>(0, 0, 4, ref_idx);
     // Halves of a macroblock look to one side first.
     if (mb.shape == MbShape::k16x8) {
-        const MotionNeighbour n = mb.part == 0 ? motion_at(0, -1) : motion_at(-1, 2);
+        const MotionNeighbour n = mb.part == 0 ? motion_at<kList>(0, -1) : motion_at<kList>(-1, 2);
         if (n.ref_idx == ref_idx) return n.mv;
     } else if (mb.shape == MbShape::k8x16) {
-        MotionNeighbour n = mb.part == 0 ? motion_at(-1, 0) : motion_at(4, -1);
-        if (mb.part == 1 && !n.is_available) n = motion_at(1, -1);
+        MotionNeighbour n = mb.part == 0 ? motion_at<kList>(-1, 0) : motion_at<kList>(4, -1);
+        if (mb.part == 1 && !n.is_available) n = motion_at<kList>(1, -1);
         if (n.ref_idx == ref_idx) return n.mv;
     }
-    return predict_motion(at.column, at.row, at.width, ref_idx);
+    return predict_motion<kList>(at.column, at.row, at.width, ref_idx);
 }
+template MotionVector AvcCursor::predict_partition<0>() const;
+template MotionVector AvcCursor::predict_partition<1>() const;
 
 /// Of P_Skip, 8.4.1.1.
 MotionVector AvcCursor::skip_motion() const {
-    const MotionNeighbour a = motion_at(-1, 0);
-    const MotionNeighbour b = motion_at(0, -1);
+    const MotionNeighbour a = motion_at<0>(-1, 0);
+    const MotionNeighbour b = motion_at<0>(0, -1);
     const auto is_still = [](const MotionNeighbour& n) {
         return !n.is_available || (n.ref_idx == 0 && n.mv == MotionVector{});
     };
     if (is_still(a) || is_still(b)) return {};
-    return predict_motion(0, 0, 4, 0);
+    return predict_motion<0>(0, 0, 4, 0);
+}
+
+template <int kList>
+inline void AvcCursor::infer_from_neighbours(SpatialDirect& direct) const {
+    const MotionNeighbour a = motion_at<kList>(-1, 0);
+    const MotionNeighbour b = motion_at<kList>(0, -1);
+    MotionNeighbour c = motion_at<kList>(4, -1);
+    if (!c.is_available) c = motion_at<kList>(-1, -1);
+    // MinPositive: as numbers without a sign, -1 is the largest.
+    const auto of = [](const MotionNeighbour& n) { return static_cast<uint8_t>(n.ref_idx); };
+    const auto ref_idx = static_cast<int8_t>(std::min({of(a), of(b), of(c)}));
+    direct.ref_idx[kList] = ref_idx;
+    if (ref_idx >= 0) direct.mv[kList] = median_motion(a, b, c, ref_idx);
+}
+
+/// 8.4.1.2.2, without what the colocated picture has to do with it.
+AvcCursor::SpatialDirect AvcCursor::spatial_direct() const {
+    SpatialDirect direct;
+    infer_from_neighbours<0>(direct);
+    infer_from_neighbours<1>(direct);
+    if (direct.ref_idx[0] < 0 && direct.ref_idx[1] < 0) direct.ref_idx = {0, 0};
+    return direct;
 }
 
 }  // namespace pycodec_lm::h264

@@ -21,7 +21,6 @@ struct BrokenSyntax : std::runtime_error {
 inline constexpr int8_t kPredictedMode = -1;  // prev_intra4x4_pred_mode_flag, ...8x8... = 1
 inline constexpr uint8_t kP8x8 = 3;           // Table 7-13
 inline constexpr int32_t kMaxLevelMinus1 = (1 << 16) - 1;  // more than any transform takes
-inline constexpr uint8_t kBIntraTypes = 23;                // Table 7-14, as kPIntraTypes
 
 /// What mb_type says: Tables 7-11, 7-13, 7-14.
 struct MbTypeFacts {

@@ -5,6 +5,31 @@
 #include "h264/cabac_steps.hpp"
 
 namespace pycodec_lm::h264 {
+namespace {
+
+/// The macroblock whose motion is known by now.
+MacroblockMotion of_macroblock(const Position& p, uint32_t picture, bool is_skipped) {
+    const bool is_b = p.limits.is_b;
+    MacroblockMotion motion{
+        .picture = picture,
+        .macroblock = p.next_mb,
+        .is_skipped = is_skipped,
+        .shape = p.mb.shape,
+        .sub_mb_type = p.mb.sub_mb_type,
+        .ref_idx = {p.mb.ref_idx, p.b.ref_idx},
+        .mv = {p.mb.mv, p.b.mv},
+        .lists = p.b.lists,
+        .is_b = is_b,
+        .is_direct = is_b && p.b.is_direct,
+    };
+    if (!is_b) {
+        motion.ref_idx[1].fill(kNoRefIdx);
+        motion.mv[1] = {};
+    }
+    return motion;
+}
+
+}  // namespace
 
 std::vector<MacroblockMotion> MotionReader::read(const uint8_t* data, size_t n_bytes) {
     std::vector<MacroblockMotion> motion;
@@ -12,14 +37,16 @@ std::vector<MacroblockMotion> MotionReader::read(const uint8_t* data, size_t n_b
     for (size_t i = 0; i < n_bytes; ++i) {
         const Position& p = cursor.position_;
         const bool is_escape = p.n_zeros == 2 && data[i] == 3;
-        if (cursor.is_in_slice() && !is_escape) read_byte(cursor, data[i], motion);
+        // Behind it comes a start code, or nothing.
+        const bool is_last = i + 2 >= n_bytes || (data[i + 1] == 0 && data[i + 2] == 0);
+        if (cursor.is_in_slice() && !is_escape) read_byte(cursor, data[i], is_last, motion);
         if (!cursor.accept(data[i])) break;
     }
     return motion;
 }
 
 void MotionReader::read_byte(
-    AvcCursor cursor, uint8_t byte, std::vector<MacroblockMotion>& motion
+    AvcCursor cursor, uint8_t byte, bool is_last, std::vector<MacroblockMotion>& motion
 ) {
     Position& p = cursor.position_;
     for (int i = 7; i >= 0 && cursor.is_in_slice(); --i) {
@@ -28,33 +55,38 @@ void MotionReader::read_byte(
             continue;
         }
         const AvcCursor before = cursor;
+        // Trailing bits are no data.
+        if (is_last && p.may_end && (byte & ((2u << i) - 1)) == 1u << i) return;
         p.may_end = false;
-        // Trailing bits are no data where the unit may end, and begin none that are whole.
         if (!cursor.take_bit((byte >> i) & 1)) return;
         const auto n_pictures = static_cast<uint32_t>(before.position_.n_pictures);
-        const uint32_t mb = before.position_.next_mb;
         if (before.position_.at == Element::kMbSkipRun && p.at != Element::kMbSkipRun) {
             // Each skipped macroblock by itself: a run works out no more of them than it needs.
             AvcCursor each = before;
+            each.is_looking_ahead_ = true;
             for (; each.position_.next_mb < p.next_mb;) {
                 MacroblockMotion skipped{
                     .picture = n_pictures,
                     .macroblock = each.position_.next_mb,
                     .is_skipped = true,
                 };
+                if (each.is_b_slice()) {
+                    each.reset_macroblock();
+                    each.put_direct_macroblock();
+                    motion.push_back(of_macroblock(each.position_, n_pictures, true));
+                    each.leave_macroblock();
+                    continue;
+                }
                 each.skip_macroblocks(1);
-                skipped.mv.fill(each.position_.left.mv[0]);
+                skipped.mv[0].fill(each.position_.left.mv[0]);
+                skipped.ref_idx[1].fill(kNoRefIdx);
                 motion.push_back(skipped);
             }
-        } else if (before.position_.at == Element::kMvdL0Y && p.at == Element::kCodedBlockPattern) {
-            motion.push_back({
-                .picture = n_pictures,
-                .macroblock = mb,
-                .shape = p.mb.shape,
-                .sub_mb_type = p.mb.sub_mb_type,
-                .ref_idx = p.mb.ref_idx,
-                .mv = p.mb.mv,
-            });
+        } else if (
+            before.position_.at != Element::kCodedBlockPattern &&
+            p.at == Element::kCodedBlockPattern && p.mb.kind == MbKind::kInter
+        ) {
+            motion.push_back(of_macroblock(p, n_pictures, false));
         }
     }
 }
@@ -66,21 +98,20 @@ bool MotionReader::take_cabac_bit(
     const Position& p = cursor.position_;
     return cursor.take_cabac_bit(bit, [&] {
         if (p.cabac.string.n_bins() > 0) return;
-        MacroblockMotion read{.picture = static_cast<uint32_t>(p.n_pictures)};
-        if (p.at == Element::kEndOfSliceFlag && p.left.cabac.says.is_skipped) {
-            read.macroblock = p.next_mb - 1;
-            read.is_skipped = true;
-            read.mv.fill(p.left.mv[0]);
+        const auto n_pictures = static_cast<uint32_t>(p.n_pictures);
+        const bool is_skipped = p.at == Element::kEndOfSliceFlag && p.left.cabac.says.is_skipped;
+        if (is_skipped) {
+            motion.push_back(of_macroblock(p, n_pictures, true));
+            MacroblockMotion& skipped = motion.back();
+            skipped.macroblock = p.next_mb - 1;
+            if (p.limits.is_b) return;
+            skipped.shape = MbShape::k16x16;
+            skipped.sub_mb_type = {};
+            skipped.ref_idx[0] = {};
+            skipped.mv[0].fill(p.left.mv[0]);
         } else if (p.at == Element::kCodedBlockPattern && p.mb.kind == MbKind::kInter) {
-            read.macroblock = p.next_mb;
-            read.shape = p.mb.shape;
-            read.sub_mb_type = p.mb.sub_mb_type;
-            read.ref_idx = p.mb.ref_idx;
-            read.mv = p.mb.mv;
-        } else {
-            return;
+            motion.push_back(of_macroblock(p, n_pictures, false));
         }
-        motion.push_back(read);
     });
 }
 

@@ -16,8 +16,11 @@ struct MacroblockMotion {
     bool is_skipped = false;
     MbShape shape = MbShape::k16x16;
     std::array<uint8_t, 4> sub_mb_type{};
-    std::array<int8_t, 4> ref_idx{};    // by 8x8 block
-    std::array<MotionVector, 16> mv{};  // by 4x4 block, in raster order
+    std::array<std::array<int8_t, 4>, 2> ref_idx{};    // by list and 8x8 block
+    std::array<std::array<MotionVector, 16>, 2> mv{};  // by list and 4x4 block, in raster order
+    std::array<uint8_t, 4> lists{};                    // of B slices, by partition
+    bool is_b = false;
+    bool is_direct = false;
 };
 
 class MotionReader {
@@ -27,7 +30,9 @@ public:
 
 private:
     /// What the bits of the byte that comes next say, one by one.
-    static void read_byte(AvcCursor cursor, uint8_t byte, std::vector<MacroblockMotion>& motion);
+    static void read_byte(
+        AvcCursor cursor, uint8_t byte, bool is_last, std::vector<MacroblockMotion>& motion
+    );
     static bool take_cabac_bit(AvcCursor& cursor, bool bit, std::vector<MacroblockMotion>& motion);
 };
 

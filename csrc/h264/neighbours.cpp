@@ -34,6 +34,7 @@ size_t ring_size(const Sps& sps, const Pps& pps) {
 void AvcCursor::prepare_edges() {
     const size_t size = ring_size(sps(), pps());
     if (above_->size() != size) above_.edit().assign(size, MbEdge{});
+    if (position_.limits.is_b && above_1_->size() != size) above_1_.edit().assign(size, ListEdge{});
 }
 
 /// Behind so many edges from here, the next byte still overwrites none that this state may need.
@@ -51,21 +52,25 @@ void AvcCursor::move_on(uint32_t n) {
     if (p.column >= width) p.column = p.column < 2 * width ? p.column - width : p.column % width;
 }
 
-/// P_Skip macroblocks. Behind the end of the row they all stand still: the first of a row has no
-/// neighbour to the left, and then each has one that does not move (8.4.1.1). So of a long run only
-/// the first row is worked out, and only as many edges are put as macroblocks behind can need.
+/// Skipped macroblocks. In P slices, behind the end of the row they all stand still: the first of a
+/// row has no neighbour to the left, and then each has one that does not move (8.4.1.1). So of a
+/// long run only the first row is worked out, and only as many edges are put as macroblocks behind
+/// can need.
 void AvcCursor::skip_macroblocks(uint32_t n) {
     Position& p = position_;
     const uint32_t width = p.limits.width_mbs;
     const uint32_t n_of_row = std::min(n, width - p.column);
     const uint32_t n_needed = width + 1;
+    if (p.limits.is_b) return skip_b_macroblocks(n);
     p.last_n_mvs = 1;
-    if (n - n_of_row >= n_needed) {
+    const bool records_motion = p.limits.records_motion && !is_looking_ahead_;
+    if (n - n_of_row >= n_needed && !records_motion) {
         put_still_edges(n_needed);
         return move_on(n);
     }
     uint32_t n_left = n;
     MbEdge edge;
+    edge.is_inter = true;
     edge.ref_idx = {0, 0};
     edge.cabac.says.is_skipped = true;
     for (uint32_t i = 0; i < n_of_row; ++i) {
@@ -73,16 +78,46 @@ void AvcCursor::skip_macroblocks(uint32_t n) {
         if (mv == MotionVector{}) break;
         edge.mv.fill(mv);
         put_edges(edge, edge);
+        if (records_motion) record_skipped(mv);
         move_on(1);
         --n_left;
     }
     if (n_left == 0) return;
-    put_still_edges(n_left);
+    put_still_edges(std::min(n_left, n_needed));
+    if (records_motion) motion_.edit().put_still(p.next_mb, n_left, p.slice.lists[0][0]);
     move_on(n_left);
+}
+
+/// The motion of a P_Skip macroblock.
+void AvcCursor::record_skipped(MotionVector mv) {
+    MotionField::Mb blocks;
+    blocks.fill({position_.slice.lists[0][0], true, mv});
+    motion_.edit().put(position_.next_mb, blocks);
+}
+
+/// The motion of the macroblock that ends: of list 0 where it has some (8.4.1.2.1).
+void AvcCursor::record_motion() {
+    const Position& p = position_;
+    MotionField& field = motion_.edit();
+    if (p.mb.kind != MbKind::kInter) return field.put_intra(p.next_mb);
+    constexpr std::array<size_t, 4> kCorners{0, 3, 12, 15};
+    MotionField::Mb blocks;
+    for (size_t i = 0; i < field.n_vectors(); ++i) {
+        const size_t block = field.n_vectors() == 4 ? kCorners[i] : i;
+        const size_t quarter = block / 8 * 2 + block % 4 / 2;
+        const size_t list = p.mb.ref_idx[quarter] >= 0 ? 0 : 1;
+        const int8_t ref_idx = list == 0 ? p.mb.ref_idx[quarter] : p.b.ref_idx[quarter];
+        blocks[i] = {
+            p.slice.lists[list][static_cast<size_t>(ref_idx)], ref_idx == 0,
+            list == 0 ? p.mb.mv[block] : p.b.mv[block]
+        };
+    }
+    field.put(p.next_mb, blocks);
 }
 
 void AvcCursor::put_still_edges(uint32_t n) {
     MbEdge still;
+    still.is_inter = true;
     still.ref_idx = {0, 0};
     still.cabac.says.is_skipped = true;
     auto& ring = above_.edit();

@@ -26,8 +26,8 @@ struct Pps {
     uint8_t pic_parameter_set_id = 0;
     uint8_t seq_parameter_set_id = 0;
     bool bottom_field_pic_order_in_frame_present_flag = false;
-    uint8_t num_ref_idx_l0_default_active_minus1 = 0;
-    bool entropy_coding_mode_flag = false;  // CABAC
+    bool entropy_coding_mode_flag = false;                       // CABAC
+    std::array<uint8_t, 2> num_ref_idx_default_active_minus1{};  // by list
     bool weighted_pred_flag = false;
     uint8_t weighted_bipred_idc = 0;
     int8_t pic_init_qp_minus26 = 0;
@@ -52,6 +52,7 @@ struct Sps {
     std::vector<int64_t> offset_sums;  // of offset_for_ref_frame, from the first to each
     uint8_t max_num_ref_frames = 0;
     bool gaps_in_frame_num_value_allowed_flag = false;
+    bool direct_8x8_inference_flag = false;
     uint32_t width_mbs = 1;     // PicWidthInMbs
     uint32_t height_mbs = 1;    // FrameHeightInMbs
     std::vector<uint8_t> rbsp;  // all of it: two sets are the same iff these bytes are
@@ -67,6 +68,9 @@ struct Sps {
         return obeys_baseline() || obeys_main() || profile_idc != profile::kHigh ||
                has_constraint_set(2);
     }
+    /// Table A-4, direct_8x8_inference_flag. Encoders of Baseline streams, which have no B slices,
+    /// set constraint_set1_flag without minding this.
+    bool must_infer_8x8() const { return profile_idc != profile::kBaseline && level_idc >= 30; }
     /// Slices may come in any order: A.2.1, where A.2.2 is not promised too.
     bool has_arbitrary_slice_order() const {
         return profile_idc == profile::kBaseline && !has_constraint_set(1);

@@ -43,9 +43,10 @@ void AvcCursor::take_pps_field(int64_t value) {
         case Element::kNumSliceGroupsMinus1:
             return expect(Element::kNumRefIdxL0DefaultActiveMinus1);
         case Element::kNumRefIdxL0DefaultActiveMinus1:
-            pps.num_ref_idx_l0_default_active_minus1 = small;
+            pps.num_ref_idx_default_active_minus1[0] = small;
             return expect(Element::kNumRefIdxL1DefaultActiveMinus1);
         case Element::kNumRefIdxL1DefaultActiveMinus1:
+            pps.num_ref_idx_default_active_minus1[1] = small;
             return expect(Element::kWeightedPredFlag);
         case Element::kWeightedPredFlag:
             pps.weighted_pred_flag = flag;

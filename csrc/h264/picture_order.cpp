@@ -31,19 +31,20 @@ PictureNumbers AvcCursor::numbers_of(const SliceHeader& slice) const {
         n.bottom = n.top;
         return n;
     }
-    const auto n_cycle = static_cast<int64_t>(s.offset_sums.size());
-    int64_t abs_frame_num = n_cycle > 0 ? frame_num : 0;
-    if (!slice.is_reference() && abs_frame_num > 0) --abs_frame_num;
-    int64_t expected = 0;
-    if (abs_frame_num > 0) {
-        const int64_t i = abs_frame_num - 1;
-        expected =
-            i / n_cycle * s.offset_sums.back() + s.offset_sums[static_cast<size_t>(i % n_cycle)];
-    }
+    int64_t expected = expected_order_count(frame_num - (slice.is_reference() ? 0 : 1));
     if (!slice.is_reference()) expected += s.offset_for_non_ref_pic;
     n.top = expected + slice.delta_pic_order_cnt[0];
     n.bottom = n.top + s.offset_for_top_to_bottom_field + slice.delta_pic_order_cnt[1];
     return n;
+}
+
+/// expectedDeltaPerPicOrderCntCycle and what follows of 8.2.1.2, up to an absFrameNum.
+int64_t AvcCursor::expected_order_count(int64_t abs_frame_num) const {
+    const Sps& s = *context_->sps;
+    const auto n_cycle = static_cast<int64_t>(s.offset_sums.size());
+    if (n_cycle == 0 || abs_frame_num <= 0) return 0;
+    const int64_t i = abs_frame_num - 1;
+    return i / n_cycle * s.offset_sums.back() + s.offset_sums[static_cast<size_t>(i % n_cycle)];
 }
 
 /// PicOrderCntMsb, (8-3).
@@ -294,6 +295,15 @@ AvcCursor::SignedRange AvcCursor::free_bottoms(const SliceHeader& slice, int64_t
     };
 }
 
+/// The order count of an inferred frame, which has no deltas: 8.2.5.2. None of type 0.
+int32_t AvcCursor::inferred_order_count(int64_t frame_num_with_offset) const {
+    const Sps& s = sps();
+    if (s.pic_order_cnt_type == 0) return 0;
+    if (s.pic_order_cnt_type == 2) return static_cast<int32_t>(2 * frame_num_with_offset);
+    const int64_t top = expected_order_count(frame_num_with_offset);
+    return static_cast<int32_t>(top + std::min<int64_t>(0, s.offset_for_top_to_bottom_field));
+}
+
 /// The frames that 8.2.5.2 infers between PrevRefFrameNum and the slice's frame_num.
 void AvcCursor::fill_frame_num_gap(Context& context) const {
     const Sps& s = *context.sps;
@@ -305,9 +315,15 @@ void AvcCursor::fill_frame_num_gap(Context& context) const {
     // No more of them stay than the window holds.
     const uint32_t n_skipped = n_missing > kMaxRefFrames ? n_missing - kMaxRefFrames : 0;
     unused = (unused + n_skipped) % most;
+    const int64_t offset = context.previous.had_mmco5 ? 0 : context.previous.frame_num_offset;
     for (; unused != frame_num; unused = (unused + 1) % most) {
+        const bool is_wrapped = unused < context.previous.frame_num;
         context.references.slide_window(s, unused);
-        context.references.add({.frame_num = unused, .is_existing = false});
+        context.references.add({
+            .frame_num = unused,
+            .is_existing = false,
+            .pic_order_cnt = inferred_order_count(offset + unused + (is_wrapped ? most : 0)),
+        });
     }
     const uint32_t last = (frame_num + most - 1) % most;
     context.prev_ref_frame_num = last;

@@ -26,6 +26,17 @@ AvcCursor::SignedRange AvcCursor::portable_order_counts() const {
 ValueSet AvcCursor::portable_part(ValueSet values) const {
     const Position& p = position_;
     switch (p.at) {
+        case Element::kSliceType: {
+            // openh264 works out order counts of type 0 only, and orders the lists of B slices by
+            // them.
+            const Sps* sps = context_->sps.get();
+            if (sps == nullptr || sps->pic_order_cnt_type == 0) return values;
+            uint64_t types = 0;
+            for (const uint32_t type : {0u, 2u, 5u, 7u}) {
+                if (values.contains(type)) types |= uint64_t{1} << type;
+            }
+            return ValueSet::of_bits(types);
+        }
         case Element::kLevelIdc:
             for (const LevelLimits& limits : kTableA_1) {
                 if (limits.level_idc > kMaxPortableLevel) values.remove(limits.level_idc);

@@ -123,6 +123,9 @@ private:
             rbsp[0] = profile::kMain;
             // Not constraint_set0_flag, and of the reserved ones nothing.
             rbsp[1] = 0x40;
+            // Table A-4 wants it at some levels; Baseline has no B slices, for which it matters.
+            const size_t at = sps.direct_8x8_inference_flag_at;
+            rbsp[at / 8] = static_cast<uint8_t>(rbsp[at / 8] | 0x80 >> at % 8);
         }
         put_nal(result_.bytes, header, rbsp);
     }

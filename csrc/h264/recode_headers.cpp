@@ -155,6 +155,7 @@ RecodeSps read_sps(std::span<const uint8_t> rbsp) {
         if (r.flag()) throw BrokenSyntax("mb_adaptive_frame_field_flag");
         sps.height_mbs *= 2;
     }
+    sps.direct_8x8_inference_flag_at = r.position();
     sps.direct_8x8_inference_flag = r.flag();
     return sps;
 }

@@ -22,6 +22,7 @@ struct RecodeSps {
     uint32_t height_mbs = 1;
     bool frame_mbs_only_flag = true;
     bool direct_8x8_inference_flag = false;
+    size_t direct_8x8_inference_flag_at = 0;  // a bit of the RBSP
 };
 
 struct RecodePps {

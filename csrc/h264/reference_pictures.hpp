@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -12,6 +13,7 @@
 
 #include "grammar/copy_on_write.hpp"
 #include "h264/parameter_sets.hpp"
+#include "h264/picture_motion.hpp"
 
 namespace pycodec_lm::h264 {
 
@@ -21,6 +23,8 @@ struct RefFrame {
     bool is_long_term = false;
     bool is_existing = true;  // not inferred for a gap in frame_num, 8.2.5.2
     int32_t pic_order_cnt = 0;
+    uint64_t id = 0;  // of the picture: none that is decoded has another's
+    std::shared_ptr<const PictureMotion> motion{};  // null where no B slice can ask for it
 };
 
 /// The frames marked as used for reference, in decoding order.

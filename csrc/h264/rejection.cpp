@@ -211,6 +211,8 @@ Code AvcCursor::why_not_sps_value(int64_t value, int32_t& limit) const {
         case Element::kMatrixCoefficients:
         case Element::kLevelIdc:
             return Code::kReservedElementValue;
+        case Element::kDirect8x8InferenceFlag:
+            return Code::kBlockSize;
         case Element::kMaxNumRefFrames:
             limit = static_cast<int32_t>(kMaxRefFrames);
             return Code::kLevelLimit;
@@ -257,7 +259,9 @@ Code AvcCursor::why_not_slice_value(int64_t value, int32_t& limit) const {
             if (value > 9) return Code::kElementRange;
             const auto type = static_cast<SliceType>(value % 5);
             if (p.slice.is_idr()) return Code::kSliceTypeNotAllowed;
-            if (type != SliceType::kI && type != SliceType::kP) return Code::kSliceTypeUnsupported;
+            if (type == SliceType::kSp || type == SliceType::kSi)
+                return Code::kSliceTypeUnsupported;
+            if (type == SliceType::kB && sps().obeys_baseline()) return Code::kProfileConstraint;
             return Code::kSliceTypeNotAllowed;
         }
         case Element::kPicParameterSetId: {
@@ -292,6 +296,7 @@ Code AvcCursor::why_not_slice_value(int64_t value, int32_t& limit) const {
         case Element::kRedundantPicCnt:
             return value <= 127 ? Code::kRedundantPictureUnsupported : Code::kElementRange;
         case Element::kRefPicListModificationFlagL0:
+        case Element::kRefPicListModificationFlagL1:
         case Element::kModificationOfPicNumsIdc:
         case Element::kAbsDiffPicNumMinus1:
         case Element::kLongTermPicNum:
@@ -324,16 +329,21 @@ Code AvcCursor::why_not_macroblock_value(int64_t value, int32_t& limit) const {
         case Element::kEndOfSliceFlag:
             return Code::kEndOfSlice;
         case Element::kMbSkipFlag:
-            return (p.slice.usable_refs & 1) != 0 ? too_many_mvs() : Code::kRefIdxMissing;
+            if (p.limits.is_b) return why_not_direct(limit);
+            return (p.slice.usable_refs[0] & 1) != 0 ? too_many_mvs() : Code::kRefIdxMissing;
         case Element::kMbSkipRun:
             limit = static_cast<int32_t>(n_mbs_left());
             if (number > n_mbs_left()) return Code::kSkipRun;
-            return (p.slice.usable_refs & 1) != 0 ? too_many_mvs() : Code::kRefIdxMissing;
+            if (p.limits.is_b) return why_not_direct(limit);
+            return (p.slice.usable_refs[0] & 1) != 0 ? too_many_mvs() : Code::kRefIdxMissing;
         case Element::kMbType: {
-            const uint32_t n_p = p.slice.type == SliceType::kP ? 5 : 0;
-            if (number > 25 + n_p) return Code::kElementRange;
-            if (number >= n_p) return Code::kIntraPredMode;
-            if (p.slice.usable_refs == 0 || number == 4) return Code::kRefIdxMissing;
+            const uint32_t n_inter = p.limits.is_b                   ? kBIntraTypes
+                                     : p.slice.type == SliceType::kP ? kPIntraTypes
+                                                                     : 0;
+            if (number > kIPcm + n_inter) return Code::kElementRange;
+            if (number >= n_inter) return Code::kIntraPredMode;
+            if (p.limits.is_b) return why_not_b_type(number, limit);
+            if (p.slice.usable_refs[0] == 0 || number == kP8x8Ref0) return Code::kRefIdxMissing;
             return too_many_mvs();
         }
         case Element::kPcmSampleLuma:
@@ -347,11 +357,19 @@ Code AvcCursor::why_not_macroblock_value(int64_t value, int32_t& limit) const {
         case Element::kIntraChromaPredMode:
             return number <= 3 ? Code::kIntraPredMode : Code::kElementRange;
         case Element::kSubMbType:
+            if (p.limits.is_b) return why_not_b_sub_type(number, limit);
             return number <= 3 ? too_many_mvs() : Code::kElementRange;
         case Element::kRefIdxL0:
-            return number < p.slice.num_ref_idx_active ? Code::kRefIdxMissing : Code::kElementRange;
+        case Element::kRefIdxL1: {
+            const size_t list = p.at == Element::kRefIdxL0 ? 0 : 1;
+            if (number >= p.slice.num_ref_idx_active[list]) return Code::kElementRange;
+            const bool has_picture = ((p.slice.usable_refs[list] >> number) & 1) != 0;
+            return has_picture ? Code::kWeightSum : Code::kRefIdxMissing;
+        }
         case Element::kMvdL0X:
         case Element::kMvdL0Y:
+        case Element::kMvdL1X:
+        case Element::kMvdL1Y:
             return Code::kMotionVectorRange;
         case Element::kCoeffToken:
             limit = mb.max_coeff;

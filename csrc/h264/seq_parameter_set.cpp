@@ -54,6 +54,8 @@ ValueSet AvcCursor::legal_sps_field() const {
         case Element::kFrameMbsOnlyFlag:
         case Element::kChromaFormatIdc:
             return ValueSet::only(1);
+        case Element::kDirect8x8InferenceFlag:
+            return {sps.must_infer_8x8() ? 1u : 0u, 1};
         case Element::kLevelIdc:
             return legal_levels(sps);
         case Element::kSeqParameterSetId:
@@ -177,6 +179,7 @@ void AvcCursor::take_sps_field(int64_t value) {
         case Element::kFrameMbsOnlyFlag:
             return expect(Element::kDirect8x8InferenceFlag);
         case Element::kDirect8x8InferenceFlag:
+            sps.direct_8x8_inference_flag = value != 0;
             return expect(Element::kFrameCroppingFlag);
         case Element::kFrameCroppingFlag:
             return expect(

@@ -41,6 +41,10 @@ AvcCursor::SignedRange AvcCursor::legal_signed() const {
         case Element::kLumaOffsetL0:
         case Element::kChromaWeightL0:
         case Element::kChromaOffsetL0:
+        case Element::kLumaWeightL1:
+        case Element::kLumaOffsetL1:
+        case Element::kChromaWeightL1:
+        case Element::kChromaOffsetL1:
             return {-128, 127};
         case Element::kPicInitQpMinus26:
         case Element::kPicInitQsMinus26:
@@ -66,8 +70,10 @@ AvcCursor::SignedRange AvcCursor::legal_signed() const {
         case Element::kMbQpDelta:
             return legal_mb_qp_deltas();
         case Element::kMvdL0X:
+        case Element::kMvdL1X:
             return legal_mvds(position_.limits.mv_x, position_.mb.predicted.x);
         case Element::kMvdL0Y:
+        case Element::kMvdL1Y:
             return legal_mvds(position_.limits.mv_y, position_.mb.predicted.y);
         case Element::kDeltaPicOrderCntBottom:
         case Element::kDeltaPicOrderCnt0:

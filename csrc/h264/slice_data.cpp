@@ -10,6 +10,7 @@ namespace {
 constexpr int kPcmLumaSamples = 256;
 constexpr int kSubMbMvs[] = {1, 2, 2, 4};  // Table 7-17
 constexpr int kNoMvLimit = 64;
+constexpr uint8_t kFirstLevelOfLargeBiParts = 31;  // Table A-4, MinLumaBiPredSize
 
 int n_parts(MbShape shape) {
     constexpr int kParts[] = {1, 2, 2, 4};
@@ -30,7 +31,6 @@ uint64_t values_below(uint32_t n, const IsLegal& is_legal) {
 
 void AvcCursor::begin_slice_data() {
     Position& p = position_;
-    prepare_edges();
     const LevelLimits& level = sps().limits();
     const bool is_single = grammar_->slicing == Slicing::kMacroblock;
     p.limits = {
@@ -39,40 +39,50 @@ void AvcCursor::begin_slice_data() {
         .mv_x = (sps().level_idc >= 60 ? 8192 : 2048) * 4,
         .mv_y = level.max_vmv_r * 4,
         .max_mvs = level.max_mvs_per_2mb == 0 ? kNoMvLimit : level.max_mvs_per_2mb,
+        .is_b = p.slice.type == SliceType::kB,
+        .records_motion = p.slice.is_reference() && !sps().obeys_baseline(),
+        .has_large_bi_parts = level.level_idc >= kFirstLevelOfLargeBiParts,
         .has_constrained_intra_pred = pps().constrained_intra_pred_flag,
         .has_transform_8x8 = pps().transform_8x8_mode_flag,
         .has_cabac = pps().entropy_coding_mode_flag,
     };
+    prepare_edges();
+    if (is_first_slice() && p.limits.records_motion)
+        motion_.edit().reset(sps().frame_mbs(), sps().direct_8x8_inference_flag ? 4 : 16);
+    if (p.limits.is_b) begin_b_slice();
     ++p.n_slices;
     if (grammar_->n_pictures && grammar_->bytes_behind_slices.empty())
         context_.edit().behind = std::make_shared<BytesBehindPicture>(p.n_pictures + 1);
     p.next_mb = p.slice.first_mb;
     p.column = p.next_mb % p.limits.width_mbs;
     p.left = {};
+    p.b.left = {};
     if (is_first_slice()) {
         p.cabac.n_bins = 0;
         p.n_vcl_bytes = 0;
     }
-    if (p.limits.has_cabac) {
+    if (p.limits.has_cabac)
         return p.bit != 0 ? expect(Element::kCabacAlignmentOneBit) : begin_cabac();
-    }
-    if (p.slice.type == SliceType::kP) return expect(Element::kMbSkipRun);
+    if (p.slice.type != SliceType::kI) return expect(Element::kMbSkipRun);
     begin_macroblock();
 }
 
 bool AvcCursor::is_legal_mb_type(uint64_t mb_type) const {
     const Position& p = position_;
-    if (p.slice.type != SliceType::kI) {
+    if (p.limits.is_b) {
+        if (mb_type < kBIntraTypes) return is_legal_b_type(static_cast<uint8_t>(mb_type));
+        mb_type -= kBIntraTypes;
+    } else if (p.slice.type == SliceType::kP) {
         switch (mb_type) {
             case 0:  // P_L0_16x16
-                return p.slice.usable_refs != 0 && n_mvs_left() >= 1;
+                return p.slice.usable_refs[0] != 0 && n_mvs_left() >= 1;
             case 1:
             case 2:
-                return p.slice.usable_refs != 0 && n_mvs_left() >= 2;
+                return p.slice.usable_refs[0] != 0 && n_mvs_left() >= 2;
             case 3:
-                return p.slice.usable_refs != 0 && n_mvs_left() >= 4;
+                return p.slice.usable_refs[0] != 0 && n_mvs_left() >= 4;
             case kP8x8Ref0:
-                return (p.slice.usable_refs & 1) != 0 && n_mvs_left() >= 4;
+                return (p.slice.usable_refs[0] & 1) != 0 && n_mvs_left() >= 4;
             default:
                 mb_type -= kPIntraTypes;
         }
@@ -83,20 +93,24 @@ bool AvcCursor::is_legal_mb_type(uint64_t mb_type) const {
 
 bool AvcCursor::is_legal_sub_mb_type(uint64_t type) const {
     const Macroblock& mb = position_.mb;
+    if (position_.limits.is_b) return is_legal_b_sub_type(type);
     const int n_left = n_mvs_left() - mb.n_mvs - (3 - mb.part);
     return type < std::size(kSubMbMvs) && kSubMbMvs[type] <= n_left;
 }
 
-/// The largest legal mb_skip_run.
-uint32_t AvcCursor::max_skip_run() const {
-    const bool may_skip = (position_.slice.usable_refs & 1) != 0 && n_mvs_left() >= 1;
+/// The largest legal mb_skip_run; of those up to `most`, which is as far as B slices look.
+uint32_t AvcCursor::max_skip_run(uint32_t most) const {
+    if (position_.limits.is_b) return max_b_skip_run(most);
+    const bool may_skip = (position_.slice.usable_refs[0] & 1) != 0 && n_mvs_left() >= 1;
     return may_skip ? n_mbs_of_slice_left() : 0;
 }
 
 uint64_t AvcCursor::legal_mb_types() const {
     constexpr uint64_t kOfMode =
         0b1'0001'0001'0001'0001'0001'0;  // Intra_16x16 of a mode, Table 7-11
-    const uint32_t n_inter = position_.slice.type == SliceType::kI ? 0 : kPIntraTypes;
+    const uint32_t n_inter = position_.limits.is_b                   ? kBIntraTypes
+                             : position_.slice.type == SliceType::kP ? kPIntraTypes
+                                                                     : 0;
     uint64_t types = 1 | uint64_t{1} << kIPcm;
     for (uint32_t mode = 0; mode < 4; ++mode) {
         if (is_legal_intra16x16_mode(mode)) types |= kOfMode << mode;
@@ -151,7 +165,8 @@ ValueSet AvcCursor::legal_macroblock_field() const {
         case Element::kSubMbType:
             return ValueSet::of_bits(legal_sub_mb_types());
         case Element::kRefIdxL0:
-            return ValueSet::of_bits(p.slice.usable_refs);
+        case Element::kRefIdxL1:
+            return ValueSet::of_bits(legal_refs());
         case Element::kCodedBlockPattern:
             return {0, kCodedBlockPatterns - 1};
         case Element::kCabacAlignmentOneBit:
@@ -190,10 +205,13 @@ void AvcCursor::take_macroblock_field(int64_t value) {
         case Element::kSubMbType:
             return take_sub_mb_type(number);
         case Element::kRefIdxL0:
+        case Element::kRefIdxL1:
             return take_ref_idx(static_cast<int8_t>(value));
         case Element::kMvdL0X:
+        case Element::kMvdL1X:
             return take_mvd_x(value);
         case Element::kMvdL0Y:
+        case Element::kMvdL1Y:
             return take_mvd_y(value);
         case Element::kCodedBlockPattern:
             return take_coded_block_pattern(number);
@@ -233,34 +251,42 @@ void AvcCursor::take_intra_chroma_mode() {
 
 void AvcCursor::take_sub_mb_type(uint32_t type) {
     Macroblock& mb = position_.mb;
+    if (position_.limits.is_b) return take_b_sub_type(static_cast<uint8_t>(type));
     mb.sub_mb_type[mb.part] = static_cast<uint8_t>(type);
     mb.n_mvs = static_cast<uint8_t>(mb.n_mvs + kSubMbMvs[type]);
     if (++mb.part == 4) begin_references();
 }
 
 void AvcCursor::take_ref_idx(int8_t ref_idx) {
-    Macroblock& mb = position_.mb;
-    switch (mb.shape) {
+    put_ref_idx(ref_idx);
+    ++position_.mb.part;
+    next_reference();
+}
+
+/// The reference index of the partition that is due.
+void AvcCursor::put_ref_idx(int8_t ref_idx) {
+    Position& p = position_;
+    const size_t part = p.mb.part;
+    auto& references = p.limits.is_b && p.b.list == 1 ? p.b.ref_idx : p.mb.ref_idx;
+    switch (p.mb.shape) {
         case MbShape::k16x16:
-            mb.ref_idx.fill(ref_idx);
+            references.fill(ref_idx);
             break;
         case MbShape::k16x8:
-            mb.ref_idx[2 * mb.part] = mb.ref_idx[2 * mb.part + size_t{1}] = ref_idx;
+            references[2 * part] = references[2 * part + 1] = ref_idx;
             break;
         case MbShape::k8x16:
-            mb.ref_idx[mb.part] = mb.ref_idx[mb.part + size_t{2}] = ref_idx;
+            references[part] = references[part + 2] = ref_idx;
             break;
         default:
-            mb.ref_idx[mb.part] = ref_idx;
+            references[part] = ref_idx;
     }
-    ++mb.part;
-    next_reference();
 }
 
 void AvcCursor::take_mvd_x(int64_t mvd) {
     Macroblock& mb = position_.mb;
     mb.predicted.x = static_cast<int16_t>(mb.predicted.x + mvd);
-    expect(Element::kMvdL0Y);
+    expect(position_.at == Element::kMvdL0X ? Element::kMvdL0Y : Element::kMvdL1Y);
 }
 
 void AvcCursor::take_mvd_y(int64_t mvd) {
@@ -304,7 +330,7 @@ void AvcCursor::expect_intra_mode_rem() {
 }
 
 void AvcCursor::begin_macroblock() {
-    position_.mb = {};
+    reset_macroblock();
     expect(Element::kMbType);
 }
 
@@ -312,6 +338,10 @@ void AvcCursor::take_mb_type(uint32_t mb_type) {
     Position& p = position_;
     Macroblock& mb = p.mb;
     if (p.slice.type == SliceType::kI) return take_intra_mb_type(mb_type);
+    if (p.limits.is_b) {
+        if (mb_type < kBIntraTypes) return take_b_type(static_cast<uint8_t>(mb_type));
+        return take_intra_mb_type(mb_type - kBIntraTypes);
+    }
     if (mb_type >= kPIntraTypes) return take_intra_mb_type(mb_type - kPIntraTypes);
     constexpr MbShape kShapes[] = {
         MbShape::k16x16, MbShape::k16x8, MbShape::k8x16, MbShape::k8x8, MbShape::k8x8
@@ -364,7 +394,8 @@ void AvcCursor::begin_references() {
 void AvcCursor::next_reference() {
     const Position& p = position_;
     const Macroblock& mb = p.mb;
-    const bool is_coded = p.slice.num_ref_idx_active > 1 && !mb.has_only_ref0;
+    if (p.limits.is_b) return next_b_reference();
+    const bool is_coded = p.slice.num_ref_idx_active[0] > 1 && !mb.has_only_ref0;
     if (is_coded && mb.part < n_parts(mb.shape)) return expect(Element::kRefIdxL0);
     begin_motion();
 }
@@ -377,21 +408,24 @@ void AvcCursor::begin_motion() {
 }
 
 void AvcCursor::next_motion() {
-    position_.mb.predicted = predict_partition();
+    if (position_.limits.is_b) return next_b_motion();
+    position_.mb.predicted = predict_partition<0>();
     expect(Element::kMvdL0X);
 }
 
 /// The motion vector of the partition that was due: its blocks have it, and the next is due.
 void AvcCursor::take_motion(MotionVector mv) {
     Macroblock& mb = position_.mb;
-    if (mb.shape == MbShape::k16x16) {
+    const bool is_b = position_.limits.is_b;
+    if (mb.shape == MbShape::k16x16 && !is_b) {
         mb.mv.fill(mv);
         return expect(Element::kCodedBlockPattern);
     }
+    auto& vectors = is_b && position_.b.list == 1 ? position_.b.mv : mb.mv;
     const Partition at = mb.partition();
     for (int row = at.row; row < at.row + at.height; ++row) {
         for (int column = at.column; column < at.column + at.width; ++column) {
-            mb.mv[static_cast<size_t>(4 * row + column)] = mv;
+            vectors[static_cast<size_t>(4 * row + column)] = mv;
             mb.mv_known = static_cast<uint16_t>(mb.mv_known | 1u << (4 * row + column));
         }
     }
@@ -401,15 +435,27 @@ void AvcCursor::take_motion(MotionVector mv) {
         ++mb.part;
         mb.sub_part = 0;
     }
-    if (mb.part < n_parts(mb.shape)) return next_motion();
+    if (is_b || mb.part < n_parts(mb.shape)) return next_motion();
     expect(Element::kCodedBlockPattern);
 }
 
 void AvcCursor::end_macroblock() {
     Position& p = position_;
+    leave_macroblock();
+    if (p.limits.has_cabac) return expect(Element::kEndOfSliceFlag);
+    if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
+    p.may_end = may_slice_end();
+    if (p.slice.type != SliceType::kI) return expect(Element::kMbSkipRun);
+    begin_macroblock();
+}
+
+/// Keeps what those behind it, and later pictures, look at.
+void AvcCursor::leave_macroblock() {
+    Position& p = position_;
     const Macroblock& mb = p.mb;
     MbEdge bottom;
     MbEdge right;
+    bottom.is_inter = right.is_inter = mb.kind == MbKind::kInter;
     for (size_t i = 0; i < 4; ++i) {
         bottom.luma[i] = mb.luma_counts.at(static_cast<int>(i), 3);
         right.luma[i] = mb.luma_counts.at(3, static_cast<int>(i));
@@ -430,14 +476,24 @@ void AvcCursor::end_macroblock() {
     bottom.ref_idx = {mb.ref_idx[2], mb.ref_idx[3]};
     right.ref_idx = {mb.ref_idx[1], mb.ref_idx[3]};
     if (p.limits.has_cabac) put_cabac_edges(bottom.cabac, right.cabac);
+    if (p.limits.is_b) put_edges_of_list_1();
     put_edges(bottom, right);
+    if (p.limits.records_motion && !is_looking_ahead_) record_motion();
     p.last_n_mvs = mb.n_mvs;
     move_on(1);
-    if (p.limits.has_cabac) return expect(Element::kEndOfSliceFlag);
-    if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
-    p.may_end = may_slice_end();
-    if (p.slice.type == SliceType::kP) return expect(Element::kMbSkipRun);
-    begin_macroblock();
+}
+
+/// In front of put_edges().
+void AvcCursor::put_edges_of_list_1() {
+    Position& p = position_;
+    auto& ring = above_1_.edit();
+    ListEdge& bottom = ring[p.n_edges & (ring.size() - 1)];
+    for (size_t i = 0; i < 4; ++i) {
+        bottom.mv[i] = p.b.mv[12 + i];
+        p.b.left.mv[i] = p.b.mv[4 * i + 3];
+    }
+    bottom.ref_idx = {p.b.ref_idx[2], p.b.ref_idx[3]};
+    p.b.left.ref_idx = {p.b.ref_idx[1], p.b.ref_idx[3]};
 }
 
 }  // namespace pycodec_lm::h264

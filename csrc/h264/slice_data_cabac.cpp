@@ -59,7 +59,7 @@ void AvcCursor::begin_string() {
     switch (p.at) {
         case Element::kMbSkipFlag:
             c.string = binarization::mb_skip_flag(slice_type_of(p.slice), a, b);
-            c.legal = BinValues::of_symbols(max_skip_run() > 0 ? 0b11 : 0b01);
+            c.legal = BinValues::of_symbols(max_skip_run(1) > 0 ? 0b11 : 0b01);
             return;
         case Element::kEndOfSliceFlag: {
             const bool goes_on = n_mbs_of_slice_left() > 0;
@@ -95,11 +95,14 @@ void AvcCursor::begin_string() {
             c.legal = BinValues::of_symbols(legal_sub_mb_types());
             return;
         case Element::kRefIdxL0:
-            return begin_ref_idx(0);
+        case Element::kRefIdxL1:
+            return begin_ref_idx();
         case Element::kMvdL0X:
-            return begin_mvd(0, 0, legal_mvds(p.limits.mv_x, p.mb.predicted.x));
+        case Element::kMvdL1X:
+            return begin_mvd(0, legal_mvds(p.limits.mv_x, p.mb.predicted.x));
         case Element::kMvdL0Y:
-            return begin_mvd(0, 1, legal_mvds(p.limits.mv_y, p.mb.predicted.y));
+        case Element::kMvdL1Y:
+            return begin_mvd(1, legal_mvds(p.limits.mv_y, p.mb.predicted.y));
         case Element::kCodedBlockPattern:
             c.string = binarization::coded_block_pattern(a, b);
             c.legal = any;
@@ -113,8 +116,9 @@ void AvcCursor::begin_string() {
     }
 }
 
-void AvcCursor::begin_ref_idx(size_t list) {
+void AvcCursor::begin_ref_idx() {
     const Macroblock& mb = position_.mb;
+    const size_t list = list_in_turn();
     const Partition at = mb.partition();
     const auto is_large = [&](const MbEdge* edge, int block) {
         return edge != nullptr && ((edge->cabac.large_ref_idx[list] >> block) & 1) != 0;
@@ -127,11 +131,12 @@ void AvcCursor::begin_ref_idx(size_t list) {
     const bool b =
         at.row == 0 ? is_large(top_edge(), at.column / 2) : is_large_here(at.column, at.row - 1);
     position_.cabac.string = binarization::ref_idx(a, b);
-    position_.cabac.legal = BinValues::of_symbols(position_.slice.usable_refs);
+    position_.cabac.legal = BinValues::of_symbols(legal_refs());
 }
 
-void AvcCursor::begin_mvd(size_t list, int component, SignedRange legal) {
+void AvcCursor::begin_mvd(int component, SignedRange legal) {
     const Macroblock& mb = position_.mb;
+    const size_t list = list_in_turn();
     const Partition at = mb.partition();
     const auto of_edge = [&](const MbEdge* edge, int i) {
         return edge ? edge->cabac.abs_mvd[list][static_cast<size_t>(i)] : AbsMvd{};
@@ -171,12 +176,15 @@ void AvcCursor::take_string() {
             take_intra_chroma_mode();
             break;
         case Element::kRefIdxL0:
-            note_ref_idx(0, value);
+        case Element::kRefIdxL1:
+            note_ref_idx(value);
             take_ref_idx(static_cast<int8_t>(value));
             break;
         case Element::kMvdL0X:
         case Element::kMvdL0Y:
-            note_mvd(0, value);
+        case Element::kMvdL1X:
+        case Element::kMvdL1Y:
+            note_mvd(value);
             take_macroblock_field(value);
             break;
         case Element::kCodedBlockPattern:
@@ -196,12 +204,12 @@ void AvcCursor::take_string() {
     if (is_at_bins()) begin_string();
 }
 
-void AvcCursor::note_ref_idx(size_t list, int32_t ref_idx) {
+void AvcCursor::note_ref_idx(int32_t ref_idx) {
     if (ref_idx == 0) return;
     Macroblock& mb = position_.mb;
     constexpr uint8_t kRows[] = {0b0011, 0b1100};
     constexpr uint8_t kColumns[] = {0b0101, 0b1010};
-    uint8_t& large = mb.cabac.large_ref_idx[list];
+    uint8_t& large = mb.cabac.large_ref_idx[list_in_turn()];
     switch (mb.shape) {
         case MbShape::k16x16:
             large = 0b1111;
@@ -217,15 +225,16 @@ void AvcCursor::note_ref_idx(size_t list, int32_t ref_idx) {
     }
 }
 
-void AvcCursor::note_mvd(size_t list, int32_t mvd) {
+void AvcCursor::note_mvd(int32_t mvd) {
     Macroblock& mb = position_.mb;
     const auto magnitude =
         static_cast<uint8_t>(std::min<int32_t>(mvd < 0 ? -mvd : mvd, AbsMvd::kMost));
-    const bool is_x = position_.at == Element::kMvdL0X;
+    const bool is_x = position_.at == Element::kMvdL0X || position_.at == Element::kMvdL1X;
+    auto& of_list = mb.cabac.abs_mvd[list_in_turn()];
     const Partition at = mb.partition();
     for (int row = at.row; row < at.row + at.height; ++row) {
         for (int column = at.column; column < at.column + at.width; ++column) {
-            AbsMvd& abs_mvd = mb.cabac.abs_mvd[list][static_cast<size_t>(4 * row + column)];
+            AbsMvd& abs_mvd = of_list[static_cast<size_t>(4 * row + column)];
             (is_x ? abs_mvd.x : abs_mvd.y) = magnitude;
         }
     }
@@ -236,6 +245,8 @@ void AvcCursor::put_cabac_edges(CabacEdge& bottom, CabacEdge& right) const {
     const Macroblock& mb = position_.mb;
     const bool is_pcm = mb.kind == MbKind::kPcm;
     const NeighbourMb says{
+        .is_skipped = mb.cabac.is_skipped,
+        .is_direct = position_.limits.is_b && position_.b.is_direct,
         .is_intra = mb.kind != MbKind::kInter,
         .is_intra_nxn = mb.kind == MbKind::kIntraNxN,
         .is_pcm = is_pcm,

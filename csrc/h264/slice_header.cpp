@@ -1,4 +1,5 @@
-// Slice headers: 7.3.3, 7.4.3; reference picture lists, 8.2.4.
+// Slice headers: 7.3.3, 7.4.3. Reference picture lists are in reference_lists.cpp, weights in
+// pred_weight_table.cpp.
 #include <algorithm>
 
 #include "h264/cursor.hpp"
@@ -30,11 +31,18 @@ bool AvcCursor::may_be_p_slice() const {
     return context_->references.n_existing() > 0;
 }
 
+/// So do B slices, which Baseline does not have (A.2.1).
+bool AvcCursor::may_be_b_slice() const {
+    const uint8_t type = position_.primary_pic_type;
+    return may_be_p_slice() && !sps().obeys_baseline() && (type == 2 || type == 7);  // Table 7-5
+}
+
 ValueSet AvcCursor::legal_slice_types() const {
     const Context& c = *context_;
     uint32_t types = 0;
-    for (const uint32_t type : {0u, 2u}) {
+    for (const uint32_t type : {0u, 1u, 2u}) {
         if (type == 0 && !may_be_p_slice()) continue;
+        if (type == 1 && !may_be_b_slice()) continue;
         const bool is_alone = is_first_slice() || c.slice_types == 1u << type;
         if (is_alone || !c.has_one_slice_type) types |= 1u << type;
         if (is_alone) types |= 1u << (type + 5);
@@ -63,11 +71,20 @@ ValueSet AvcCursor::legal_slice_field() const {
         }
         case Element::kRedundantPicCnt:
             return ValueSet::only(0);
-        case Element::kNumRefIdxActiveOverrideFlag:
-            return {pps().num_ref_idx_l0_default_active_minus1 >= kMaxRefIdxActive ? 1u : 0u, 1};
+        case Element::kDirectSpatialMvPredFlag:
+            return {0, 1};
+        case Element::kNumRefIdxActiveOverrideFlag: {
+            const bool is_b = p.slice.type == SliceType::kB;
+            const bool are_in_range =
+                pps().num_ref_idx_default_active_minus1[0] < kMaxRefIdxActive &&
+                (!is_b || pps().num_ref_idx_default_active_minus1[1] < kMaxRefIdxActive);
+            return {are_in_range ? 0u : 1u, 1};
+        }
         case Element::kNumRefIdxL0ActiveMinus1:
+        case Element::kNumRefIdxL1ActiveMinus1:
             return {0, kMaxRefIdxActive - 1};
         case Element::kRefPicListModificationFlagL0:
+        case Element::kRefPicListModificationFlagL1:
             return {is_list_full() ? 0u : 1u, 1};
         case Element::kModificationOfPicNumsIdc:
             return legal_modifications();
@@ -80,6 +97,8 @@ ValueSet AvcCursor::legal_slice_field() const {
             return {0, 7};
         case Element::kLumaWeightL0Flag:
         case Element::kChromaWeightL0Flag:
+        case Element::kLumaWeightL1Flag:
+        case Element::kChromaWeightL1Flag:
             return {0, 1};
         case Element::kCabacInitIdc:
         case Element::kDisableDeblockingFilterIdc:
@@ -105,7 +124,7 @@ ValueSet AvcCursor::legal_frame_nums() const {
     for (const RefFrame& frame : c.references.frames()) {
         if (!frame.is_long_term) n_free = std::min(n_free, (frame.frame_num + most - first) % most);
     }
-    if (p.slice.type == SliceType::kP && c.references.n_long_term() == 0) {
+    if (p.slice.type != SliceType::kI && c.references.n_long_term() == 0) {
         const auto n_refs = static_cast<uint32_t>(c.references.size());
         const auto n_kept = static_cast<uint32_t>(c.references.n_existing_short_term());
         const uint32_t n_room = c.sps->max_num_ref_frames - n_refs + n_kept;
@@ -163,18 +182,28 @@ void AvcCursor::take_slice_field(int64_t value) {
             return after_order_count();
         case Element::kRedundantPicCnt:
             return after_redundant_pic_cnt();
+        case Element::kDirectSpatialMvPredFlag:
+            slice.direct_spatial_mv_pred_flag = value != 0;
+            return expect(Element::kNumRefIdxActiveOverrideFlag);
         case Element::kNumRefIdxActiveOverrideFlag:
-            slice.num_ref_idx_active =
-                static_cast<uint8_t>(pps().num_ref_idx_l0_default_active_minus1 + 1);
+            for (size_t list = 0; list < 2; ++list) {
+                slice.num_ref_idx_active[list] =
+                    static_cast<uint8_t>(pps().num_ref_idx_default_active_minus1[list] + 1);
+            }
             if (value != 0) return expect(Element::kNumRefIdxL0ActiveMinus1);
-            return begin_list();
+            return begin_list(0);
         case Element::kNumRefIdxL0ActiveMinus1:
-            slice.num_ref_idx_active = static_cast<uint8_t>(value + 1);
-            return begin_list();
+            slice.num_ref_idx_active[0] = static_cast<uint8_t>(value + 1);
+            if (slice.type == SliceType::kB) return expect(Element::kNumRefIdxL1ActiveMinus1);
+            return begin_list(0);
+        case Element::kNumRefIdxL1ActiveMinus1:
+            slice.num_ref_idx_active[1] = static_cast<uint8_t>(value + 1);
+            return begin_list(0);
         case Element::kRefPicListModificationFlagL0:
+        case Element::kRefPicListModificationFlagL1:
             if (value == 0) return end_list();
-            p.i = 0;                     // refIdxL0
-            p.number = slice.frame_num;  // picNumL0Pred
+            p.i = 0;                     // refIdxLX
+            p.number = slice.frame_num;  // picNumLXPred
             return expect(Element::kModificationOfPicNumsIdc);
         case Element::kModificationOfPicNumsIdc:
             p.j = number;
@@ -199,7 +228,13 @@ void AvcCursor::take_slice_field(int64_t value) {
         case Element::kChromaWeightL0Flag:
         case Element::kChromaWeightL0:
         case Element::kChromaOffsetL0:
-            return take_weight_field(value != 0);
+        case Element::kLumaWeightL1Flag:
+        case Element::kLumaWeightL1:
+        case Element::kLumaOffsetL1:
+        case Element::kChromaWeightL1Flag:
+        case Element::kChromaWeightL1:
+        case Element::kChromaOffsetL1:
+            return take_weight_field(value);
         case Element::kCabacInitIdc:
             slice.constants.cabac_init_idc = small;
             return expect(Element::kSliceQpDelta);
@@ -264,104 +299,12 @@ void AvcCursor::after_order_count() {
 }
 
 void AvcCursor::after_redundant_pic_cnt() {
-    if (position_.slice.type == SliceType::kP) return expect(Element::kNumRefIdxActiveOverrideFlag);
-    after_lists();
-}
-
-/// 8.2.4.2.1.
-void AvcCursor::begin_list() {
-    Context& context = context_.edit();
-    const Sps& s = *context.sps;
-    const uint32_t frame_num = position_.slice.frame_num;
-    const std::span<const RefFrame> frames = context.references.frames();
-    std::array<int8_t, kMaxRefFrames + 1> order{};
-    const auto end = order.begin() + static_cast<std::ptrdiff_t>(frames.size());
-    for (size_t i = 0; i < frames.size(); ++i) order[i] = static_cast<int8_t>(i);
-    std::sort(order.begin(), end, [&](int8_t a, int8_t b) {
-        const RefFrame& left = frames[static_cast<size_t>(a)];
-        const RefFrame& right = frames[static_cast<size_t>(b)];
-        if (left.is_long_term != right.is_long_term) return right.is_long_term;
-        if (left.is_long_term) return left.long_term_frame_idx < right.long_term_frame_idx;
-        return frame_num_wrap(s, frame_num, left.frame_num) >
-               frame_num_wrap(s, frame_num, right.frame_num);
-    });
-    context.draft.list.fill(kNoFrame);
-    const size_t n = std::min<size_t>(frames.size(), position_.slice.num_ref_idx_active);
-    std::copy_n(order.begin(), n, context.draft.list.begin());
-    expect(Element::kRefPicListModificationFlagL0);
-}
-
-/// 7.4.3.1: the last entry has a picture.
-bool AvcCursor::is_list_full() const {
-    return context_->draft.list[position_.slice.num_ref_idx_active - size_t{1}] != kNoFrame;
-}
-
-/// 8.2.4.3.1, 8.2.4.3.2: puts a frame at refIdxL0 and takes it out behind.
-void AvcCursor::modify_list(size_t frame) {
-    auto& list = context_.edit().draft.list;
-    const size_t n = position_.slice.num_ref_idx_active;
-    const size_t at = position_.i++;
-    for (size_t i = n; i > at; --i) list[i] = list[i - 1];
-    list[at] = static_cast<int8_t>(frame);
-    size_t to = at + 1;
-    for (size_t from = at + 1; from <= n; ++from) {
-        if (list[from] != static_cast<int8_t>(frame)) list[to++] = list[from];
-    }
-}
-
-ValueSet AvcCursor::legal_modifications() const {
-    const Position& p = position_;
-    ValueSet values;
-    if (p.i < p.slice.num_ref_idx_active) {
-        if (context_->references.n_existing_short_term() > 0) values.add(0, 1);
-        if (context_->references.n_long_term() > 0) values.add(2);
-    }
-    if (p.i > 0 && is_list_full()) values.add(3);
-    return values;
-}
-
-/// abs_diff_pic_num_minus1 that lead from a prediction, down (-1) or up, to an existing frame.
-ValueSet AvcCursor::legal_pic_num_differences(int direction, int64_t prediction) const {
-    const auto most = static_cast<int64_t>(sps().max_frame_num());
-    ValueSet values;
-    for (const RefFrame& frame : context_->references.frames()) {
-        if (frame.is_long_term || !frame.is_existing) continue;
-        const int64_t up = (int64_t{frame.frame_num} - prediction + 2 * most) % most;
-        const int64_t difference = direction > 0 ? up : (most - up) % most;
-        values.add(static_cast<uint32_t>(difference == 0 ? most - 1 : difference - 1));
-    }
-    return values;
-}
-
-ValueSet AvcCursor::legal_long_term_pic_nums(const ReferencePictures& references) const {
-    uint64_t numbers = 0;
-    for (const RefFrame& frame : references.frames()) {
-        if (frame.is_long_term) numbers |= uint64_t{1} << frame.long_term_frame_idx;
-    }
-    return numbers == 0 ? ValueSet() : ValueSet::of_bits(numbers);
-}
-
-void AvcCursor::end_list() {
-    SliceHeader& slice = position_.slice;
-    slice.usable_refs = 0;
-    for (uint32_t i = 0; i < slice.num_ref_idx_active; ++i) {
-        const int8_t frame = context_->draft.list[i];
-        if (frame != kNoFrame &&
-            context_->references.frames()[static_cast<size_t>(frame)].is_existing)
-            slice.usable_refs |= 1u << i;
-    }
-    after_lists();
-}
-
-void AvcCursor::after_lists() {
-    if (position_.slice.type == SliceType::kP && pps().weighted_pred_flag)
-        return expect(Element::kLumaLog2WeightDenom);
-    after_weights();
-}
-
-void AvcCursor::after_weights() {
-    if (position_.slice.is_reference()) return begin_marking();
-    after_marking();
+    const SliceType type = position_.slice.type;
+    if (type == SliceType::kI) return after_lists();
+    expect(
+        type == SliceType::kB ? Element::kDirectSpatialMvPredFlag
+                              : Element::kNumRefIdxActiveOverrideFlag
+    );
 }
 
 void AvcCursor::after_marking() {
@@ -369,34 +312,16 @@ void AvcCursor::after_marking() {
     expect(has_idc ? Element::kCabacInitIdc : Element::kSliceQpDelta);
 }
 
-/// pred_weight_table(), 7.3.3.2: what the weights are changes nothing. A frame's weights are p.i's,
-/// its chroma component's p.j's.
-void AvcCursor::take_weight_field(bool is_set) {
-    Position& p = position_;
-    const auto next_frame = [&] {
-        if (++p.i == p.slice.num_ref_idx_active) return after_weights();
-        expect(Element::kLumaWeightL0Flag);
-    };
-    switch (p.at) {
-        case Element::kLumaLog2WeightDenom:
-            p.i = 0;
-            return expect(Element::kChromaLog2WeightDenom);
-        case Element::kChromaLog2WeightDenom:
-            return expect(Element::kLumaWeightL0Flag);
-        case Element::kLumaWeightL0Flag:
-            return expect(is_set ? Element::kLumaWeightL0 : Element::kChromaWeightL0Flag);
-        case Element::kLumaWeightL0:
-            return expect(Element::kLumaOffsetL0);
-        case Element::kLumaOffsetL0:
-            return expect(Element::kChromaWeightL0Flag);
-        case Element::kChromaWeightL0Flag:
-            p.j = 0;
-            return is_set ? expect(Element::kChromaWeightL0) : next_frame();
-        case Element::kChromaWeightL0:
-            return expect(Element::kChromaOffsetL0);
-        default:  // kChromaOffsetL0
-            return ++p.j < 2 ? expect(Element::kChromaWeightL0) : next_frame();
-    }
+/// The motion of the picture that ends; null where no B slice can ask for it.
+std::shared_ptr<const PictureMotion> AvcCursor::whole_motion() const {
+    if (!position_.limits.records_motion) return nullptr;
+    auto motion = std::make_shared<PictureMotion>();
+    motion->field = motion_;
+    for (uint32_t i = 0; i < motion_->n_chunks(); ++i)
+        motion->extents.push_back(motion_->extent(i));
+    for (const RefFrame& frame : context_->references.frames())
+        motion->frame_ids.push_back(frame.id);
+    return motion;
 }
 
 /// What is left to do once all macroblocks of the picture are there.
@@ -421,8 +346,15 @@ void AvcCursor::end_picture() {
     if (slice.is_reference()) {
         if (!slice.is_idr() && context.marking == std::vector<uint32_t>{0})
             context.after.slide_window(s, slice.frame_num);
+        // What blocks refer to are frames that there were before.
+        const std::shared_ptr<const PictureMotion> motion = whole_motion();
         context.references = context.after;
-        RefFrame frame{.frame_num = current.frame_num, .pic_order_cnt = pic_order_cnt};
+        RefFrame frame{
+            .frame_num = current.frame_num,
+            .pic_order_cnt = pic_order_cnt,
+            .id = p.n_pictures,
+            .motion = motion,
+        };
         if (context.long_term_frame_idx) {
             frame.is_long_term = true;
             frame.long_term_frame_idx = *context.long_term_frame_idx;

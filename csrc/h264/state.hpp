@@ -13,6 +13,7 @@
 
 #include "grammar/copy_on_write.hpp"
 #include "grammar/status.hpp"
+#include "h264/b_slice.hpp"
 #include "h264/binarization.hpp"
 #include "h264/cabac_contexts.hpp"
 #include "h264/cabac_interval.hpp"
@@ -42,6 +43,10 @@ inline constexpr uint8_t kReserved18 = 18;
 inline constexpr uint8_t kAuxiliarySlice = 19;
 }  // namespace nal
 
+/// RefPicList0 and RefPicList1: indices of the reference pictures before the picture, or kNoFrame.
+inline constexpr int8_t kNoFrame = -1;
+using RefPicLists = std::array<std::array<int8_t, kMaxRefFrames>, 2>;
+
 /// slice_type % 5, Table 7-6.
 enum class SliceType : uint8_t { kP = 0, kB = 1, kI = 2, kSp = 3, kSi = 4 };
 
@@ -52,14 +57,16 @@ struct SliceHeader {
     SliceType type = SliceType::kI;
     bool is_type_of_all = false;  // slice_type 5 to 9
     SliceConstants constants{};   // as read
-    uint8_t num_ref_idx_active = 0;
+    bool direct_spatial_mv_pred_flag = false;
+    std::array<uint8_t, 2> num_ref_idx_active{};  // by list
     uint32_t first_mb = 0;
     uint32_t frame_num = 0;
     uint32_t idr_pic_id = 0;
     uint32_t pic_order_cnt_lsb = 0;
     int32_t delta_pic_order_cnt_bottom = 0;
     std::array<int32_t, 2> delta_pic_order_cnt{};
-    uint32_t usable_refs = 0;  // reference indices that have a picture
+    std::array<uint32_t, 2> usable_refs{};  // reference indices that have a picture, by list
+    RefPicLists lists{};
 
     bool is_idr() const { return nal_unit_type == nal::kIdrSlice; }
     bool is_reference() const { return nal_ref_idc != 0; }
@@ -124,26 +131,10 @@ struct DataPosition {
     Ended ended;
     MbEdge left;  // right side of the macroblock before
     Macroblock mb;
-    CabacPosition cabac;  // the last: walks of CAVLC leave it alone
+    BMacroblock b;        // of B slices
+    CabacPosition cabac;  // of CABAC; the last ones, since others do not save them
 };
 static_assert(std::is_trivially_copyable_v<DataPosition>);
-
-/// Room for a data position, which costs nothing until it is saved. Of CAVLC the last part is left
-/// alone.
-class SavedPosition {
-public:
-    void save(const DataPosition& position, bool has_cabac) {
-        n_bytes_ = has_cabac ? sizeof position : offsetof(DataPosition, cabac);
-        std::memcpy(bytes_.data(), &position, n_bytes_);
-    }
-    void restore(DataPosition& position) const {
-        std::memcpy(static_cast<void*>(&position), bytes_.data(), n_bytes_);
-    }
-
-private:
-    size_t n_bytes_;
-    std::array<std::byte, sizeof(DataPosition)> bytes_;
-};
 
 /// What holds for all macroblocks of the slice that is being read.
 struct SliceLimits {
@@ -152,6 +143,9 @@ struct SliceLimits {
     int32_t mv_x = 0;     // vectors are from -mv_x to mv_x - 1, A.3.1 l)
     int32_t mv_y = 0;
     int max_mvs = 0;  // MaxMvsPer2Mb
+    bool is_b = false;
+    bool records_motion = false;      // for direct prediction of later pictures
+    bool has_large_bi_parts = false;  // none below 8x8
     bool has_constrained_intra_pred = false;
     bool has_transform_8x8 = false;  // transform_8x8_mode_flag
     bool has_cabac = false;          // entropy_coding_mode_flag
@@ -175,10 +169,43 @@ struct Position : DataPosition {
     // The slice.
     SliceHeader slice;
     SliceLimits limits;
-    uint32_t i = 0;  // of a loop in a header
+    uint8_t list = 0;  // that a header speaks of
+    uint32_t i = 0;    // of a loop in a header
     uint32_t j = 0;
     int64_t number = 0;  // a sum or a prediction in a header
     Element scaling_flag = Element::kNone;
+};
+
+/// pred_weight_table(), 7.3.3.2, of B slices; those of luma, Cb, Cr.
+struct PredWeights {
+    std::array<uint8_t, 2> log2_denoms{};                                   // of luma, of chroma
+    std::array<std::array<std::array<int16_t, 3>, kMaxRefFrames>, 2> of{};  // by list and refIdx
+};
+
+/// Room for a position of slice data, which costs nothing until one is saved.
+class SavedPosition {
+public:
+    void save(const Position& position) {
+        copy(bytes_.data(), static_cast<const DataPosition*>(&position), position.limits);
+    }
+    /// In the same slice.
+    void restore(Position& position) const {
+        copy(static_cast<DataPosition*>(&position), bytes_.data(), position.limits);
+    }
+
+private:
+    /// As much as the kind of slice has.
+    static void copy(void* to, const void* from, const SliceLimits& limits) {
+        if (limits.has_cabac) {
+            std::memcpy(to, from, sizeof(DataPosition));
+        } else if (limits.is_b) {
+            std::memcpy(to, from, offsetof(DataPosition, cabac));
+        } else {
+            std::memcpy(to, from, offsetof(DataPosition, b));
+        }
+    }
+
+    std::array<std::byte, sizeof(DataPosition)> bytes_;
 };
 
 /// Parameter sets and header parts that are being read.
@@ -192,10 +219,10 @@ struct Draft {
     bool has_several_cpbs = false;
     uint32_t last_bit_rate = 0;
     uint32_t last_cpb_size = 0;
-    // Of ref_pic_list_modification(): indices of frames, or kNoFrame.
+    // Of ref_pic_list_modification(): the list that it changes, with an entry behind.
     std::array<int8_t, 33> list{};
+    PredWeights weights;
 };
-inline constexpr int8_t kNoFrame = -1;
 
 /// A picture's numbers as the pictures after it need them.
 struct PictureNumbers {
@@ -244,6 +271,7 @@ struct Context {
     uint8_t slice_types = 0;  // of the picture so far, a bit each
     bool has_one_slice_type = false;
     std::shared_ptr<BytesBehindPicture> behind;  // null where bytes_behind_slices says it
+    std::shared_ptr<const BSlice> b_slice;       // of the last B slice whose data have begun
 };
 
 }  // namespace pycodec_lm::h264

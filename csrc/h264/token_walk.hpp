@@ -3,10 +3,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <vector>
@@ -35,6 +33,7 @@ public:
           first_edge_(p_.n_edges),
           n_edges_room_(at_.room_for_edges()) {
         p_.ended.is_alive = false;  // tokens that go on with that reading are odd
+        at_.is_looking_ahead_ = true;
     }
 
     /// Tokens that may end the slice, or have too many macroblocks: for accept() to tell.
@@ -56,7 +55,7 @@ public:
         }
         if (words.size() == 1) return n_ends > 0 ? void() : walk_one(words.front(), depth);
         SavedPosition before;
-        before.save(p_, p_.limits.has_cabac);
+        before.save(p_);
         for (bool is_changed = false; !words.empty();) {
             const AvcTokens::Word& word = words.front();
             if (&word == ends && n_ends > 0) {

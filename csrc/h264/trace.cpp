@@ -318,12 +318,14 @@ private:
 
     void note_macroblock(Element element, uint32_t next_mb_before) {
         if (element == Element::kMbType) {
-            const bool is_p = ahead_.slice().type == SliceType::kP;
-            // Table 7-13: the types of I slices follow those of P slices.
-            const int64_t n_p_types = kPSkip - kFirstPType;
-            const int64_t type = !is_p                      ? field_.value
-                                 : field_.value < n_p_types ? kFirstPType + field_.value
-                                                            : field_.value - n_p_types;
+            // Tables 7-13 and 7-14: the types of I slices follow those of P and B slices.
+            const SliceType slice = ahead_.slice().type;
+            const int64_t first = slice == SliceType::kB ? kFirstBType : kFirstPType;
+            const int64_t n_inter = slice == SliceType::kI   ? 0
+                                    : slice == SliceType::kP ? kPIntraTypes
+                                                             : kBIntraTypes;
+            const int64_t type =
+                field_.value < n_inter ? first + field_.value : field_.value - n_inter;
             is_intra_ = type < kFirstPType;
             if (is_mb_kept_) trace_.mb_types.back() = static_cast<uint8_t>(type);
         } else if (element == Element::kMbQpDelta) {
@@ -340,7 +342,8 @@ private:
         }
         slice_->n_skipped += n_done;
         for (uint32_t i = 0; i < n_done; ++i) {
-            begin_macroblock(8 * field_.byte + field_.bit, kPSkip);
+            const bool is_b = ahead_.slice().type == SliceType::kB;
+            begin_macroblock(8 * field_.byte + field_.bit, is_b ? kBSkip : kPSkip);
             if (!is_mb_kept_) break;
         }
     }

@@ -28,9 +28,11 @@ struct FieldRow {
     int64_t mb = -1;       // address of the macroblock; of an mb_skip_run that of the first
 };
 
-/// Macroblocks by Table 7-11 (0 to 25), then by Table 7-13.
+/// Macroblocks by Table 7-11 (0 to 25), then by Table 7-13, then by Table 7-14.
 inline constexpr uint8_t kFirstPType = 26;  // P_L0_16x16
 inline constexpr uint8_t kPSkip = 31;
+inline constexpr uint8_t kFirstBType = 32;  // B_Direct_16x16
+inline constexpr uint8_t kBSkip = 55;
 
 /// Kinds of bits in a macroblock.
 enum class MbBits : uint8_t {

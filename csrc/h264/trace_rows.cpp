@@ -29,8 +29,11 @@ MbBits kind_of(Element element, int block) {
         case Element::kRemIntra8x8PredMode:
         case Element::kIntraChromaPredMode:
         case Element::kRefIdxL0:
+        case Element::kRefIdxL1:
         case Element::kMvdL0X:
         case Element::kMvdL0Y:
+        case Element::kMvdL1X:
+        case Element::kMvdL1Y:
             return MbBits::kPrediction;
         default:
             return block < block::kChromaDc ? MbBits::kLuma : MbBits::kChroma;

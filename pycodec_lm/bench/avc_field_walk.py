@@ -356,11 +356,11 @@ def _draw_abs_level(walk: AvcFieldWalk) -> int:
 
 def _draw_mb_type(walk: AvcFieldWalk) -> int:
     values = walk.legal_values()
-    is_p = any(1 <= value <= 4 for value in values) and max(values) == 30
-    n_inter = 5 if max(values) == 30 else 0
+    n_inter = max(values) - 25  # I_PCM is always legal, and the last
     inter = [value for value in values if value < n_inter]
-    if is_p and inter and walk.rng.random() > walk.style.intra:
-        return walk.rng.choice(inter)
+    if inter and walk.rng.random() > walk.style.intra:
+        # B_8x8 has many types of its own.
+        return walk.rng.choice([*inter, *[value for value in inter if value == 22] * 6])
     # Intra_4x4, the types of Intra_16x16 by turns, I_PCM seldom: it is large.
     weights = {n_inter: 12.0, n_inter + 25: 0.5}
     return walk.one_of(dict.fromkeys(range(n_inter), 0.0) | weights, 1.0)
@@ -425,6 +425,8 @@ _ENDS_FIRST = {
     "cpb_size_value_minus1",
     "mvd_l0[0]",
     "mvd_l0[1]",
+    "mvd_l1[0]",
+    "mvd_l1[1]",
     "pic_parameter_set_id",
     "mb_qp_delta",
     "frame_num",
@@ -433,6 +435,10 @@ _ENDS_FIRST = {
     "luma_offset_l0",
     "chroma_weight_l0",
     "chroma_offset_l0",
+    "luma_weight_l1",
+    "luma_offset_l1",
+    "chroma_weight_l1",
+    "chroma_offset_l1",
 }
 
 _DRAWS: dict[str, _Draw] = {
@@ -464,15 +470,16 @@ _DRAWS: dict[str, _Draw] = {
     "bit_rate_value_minus1": _draw_bit_rate,
     "pic_parameter_set_id": _mostly((0, 0, 1, 2), 0.9),
     "num_ref_idx_l0_default_active_minus1": _mostly((0, 1, 2, 3), 0.7),
+    "num_ref_idx_l1_default_active_minus1": _mostly((0, 1, 2, 3), 0.7),
     "weighted_pred_flag": _flag(0.4),
-    "weighted_bipred_idc": _mostly((0,), 0.9),
+    "weighted_bipred_idc": _mostly((0,), 0.5),
     "redundant_pic_cnt_present_flag": _flag(0.1),
     "payload_type": _mostly((0, 1, 5, 6, 128, 255), 0.5),
     "payload_size": _mostly((0, 1, 5, 16, 255), 0.8),
     "sei_payload": _draw_byte,
     "NAL unit payload": _draw_byte,
     "primary_pic_type": lambda walk: walk.one_of({7: 4.0}, 1.0),
-    "slice_type": lambda walk: walk.one_of({0: 6.0, 5: 3.0}, 1.0),
+    "slice_type": lambda walk: walk.one_of({0: 6.0, 5: 3.0, 1: 6.0, 6: 3.0}, 1.0),
     "frame_num": _draw_frame_num,
     "pic_order_cnt_lsb": _draw_order_count_lsb,
     "delta_pic_order_cnt_bottom": _draw_delta_pic_order_cnt,
@@ -481,10 +488,14 @@ _DRAWS: dict[str, _Draw] = {
     "modification_of_pic_nums_idc": _draw_modification,
     "abs_diff_pic_num_minus1": _any_legal,
     "long_term_pic_num": _any_legal,
-    "luma_weight_l0": _small(5),
-    "luma_offset_l0": _small(5),
-    "chroma_weight_l0": _small(5),
-    "chroma_offset_l0": _small(5),
+    "luma_log2_weight_denom": _mostly((0, 5, 6), 0.5),
+    "chroma_log2_weight_denom": _mostly((0, 5, 6), 0.5),
+    **{
+        f"{component}_{what}_l{i}": _small(5)
+        for component in ("luma", "chroma")
+        for what in ("weight", "offset")
+        for i in range(2)
+    },
     "memory_management_control_operation": _draw_marking,
     "difference_of_pic_nums_minus1": _any_legal,
     "long_term_frame_idx": _any_legal,
@@ -500,8 +511,11 @@ _DRAWS: dict[str, _Draw] = {
     "mb_type": _draw_mb_type,
     "sub_mb_type": _any_legal,
     "ref_idx_l0": _any_legal,
+    "ref_idx_l1": _any_legal,
     "mvd_l0[0]": _draw_mvd,
     "mvd_l0[1]": _draw_mvd,
+    "mvd_l1[0]": _draw_mvd,
+    "mvd_l1[1]": _draw_mvd,
     "coded_block_pattern": _draw_pattern,
     "mb_qp_delta": _mostly((0, 1, -1), 0.7),
     "pcm_sample_luma": _draw_byte,

@@ -5,16 +5,19 @@ const codecOf = (data, { number, place }) => {
     map.types = [...bytesOf(map.types)];
     map.qps = [...bytesOf(map.qps)];
   }
-  const [N_I16, PCM, SPLIT, SKIP] = [1, 25, 27, 31];
+  const [N_I16, PCM, SPLIT, SKIP, DIRECT, B, B_SPLIT, B_SKIP] = [1, 25, 27, 31, 32, 33, 36, 55];
+  const isSkipped = (type) => type === SKIP || type === B_SKIP;
   const classOf = (type) => {
     if (type < N_I16) return 0;
     if (type < PCM) return 1;
     if (type === PCM) return 2;
-    return type < SPLIT ? 3 : type < SKIP ? 4 : 5;
+    if (type < DIRECT) return type < SPLIT ? 3 : type < SKIP ? 4 : 5;
+    return type < B ? 6 : type < B_SPLIT ? 7 : type < B_SKIP ? 8 : 9;
   };
   const CLASSES = [
     ["I_NxN", [214, 69, 65]], ["I_16x16", [243, 156, 87]], ["I_PCM", [150, 40, 140]],
     ["P 16x16", [66, 133, 204]], ["P in parts", [32, 178, 150]], ["P_Skip", [120, 126, 132]],
+    ["B direct", [128, 100, 200]], ["B 16x16", [100, 170, 60]], ["B in parts", [190, 180, 60]], ["B_Skip", [160, 166, 172]],
   ];
   // What bits of a macroblock are for: data.kinds.
   const kindOf = (field, name) => {
@@ -68,9 +71,9 @@ const codecOf = (data, { number, place }) => {
     },
     details: (map, unit) => {
       const type = map.types[unit];
-      const text = type === SKIP ? `by the mb_skip_run at ${place(map.starts[unit])}` : type === PCM ? "" : `QP ${map.qps[unit]}`;
+      const text = isSkipped(type) ? `by the mb_skip_run at ${place(map.starts[unit])}` : type === PCM ? "" : `QP ${map.qps[unit]}`;
       const rows = [[`rgb(${CLASSES[classOf(type)][1]})`, data.types[type], text]];
-      if (!map.costs || type === SKIP) return rows;
+      if (!map.costs || isSkipped(type)) return rows;
       const bits = map.costs.slice(4 * unit, 4 * unit + 4);
       return rows.concat(bits.map((n, i) => [`var(--c${i})`, data.kinds[i], `${number(n)} bits`]).filter((_, i) => bits[i]));
     },

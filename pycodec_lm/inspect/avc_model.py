@@ -44,8 +44,29 @@ MB_TYPES = (
     "P_8x8",
     "P_8x8ref0",
     "P_Skip",
+    "B_Direct_16x16",
+    "B_L0_16x16",
+    "B_L1_16x16",
+    "B_Bi_16x16",
+    *(
+        f"B_{first}_{second}_{shape}"
+        for first, second in (
+            ("L0", "L0"),
+            ("L1", "L1"),
+            ("L0", "L1"),
+            ("L1", "L0"),
+            ("L0", "Bi"),
+            ("L1", "Bi"),
+            ("Bi", "L0"),
+            ("Bi", "L1"),
+            ("Bi", "Bi"),
+        )
+        for shape in ("16x8", "8x16")
+    ),
+    "B_8x8",
+    "B_Skip",
 )
-"""Names of macroblock types: those of Table 7-11, then those of Table 7-13."""
+"""Names of macroblock types: those of Table 7-11, then those of Tables 7-13 and 7-14."""
 
 BIT_KINDS = ("types", "prediction", "luma", "chroma")
 """What the bits of a macroblock are for: mb_type, sub_mb_type, transform_size_8x8_flag,

@@ -26,7 +26,7 @@ _SAYS_NOTHING = (
     "rbsp_trailing_bits",
 )
 _I_PCM = MB_TYPES.index("I_PCM")
-_P_SKIP = MB_TYPES.index("P_Skip")
+_SKIPPED = (MB_TYPES.index("P_Skip"), MB_TYPES.index("B_Skip"))
 
 
 def lines(
@@ -184,7 +184,7 @@ def _picture(picture: Picture, number: int) -> Iterator[str]:
     )
     for mb, (start, n_bits, mb_type, qp) in enumerate(zip(*columns, strict=True)):
         what = MB_TYPES[mb_type]
-        if mb_type != _P_SKIP:
+        if mb_type not in _SKIPPED:
             what += f", {n_bits} bits" if mb_type == _I_PCM else f", QP {qp}, {n_bits} bits"
         yield f"{place_of(start):>12} {'':>8}    macroblock {mb}: {what}"
     n_left_out = picture.n_mbs_read - len(picture.mb_starts)
@@ -253,7 +253,7 @@ def _picture_json(picture: Picture, mcus: bool) -> dict[str, Any]:
         "is_whole": picture.is_whole,
         "n_mbs": picture.n_mbs,
         "n_mbs_read": picture.n_mbs_read,
-        "n_skipped": int(np.count_nonzero(picture.mb_types == _P_SKIP)),
+        "n_skipped": int(np.count_nonzero(np.isin(picture.mb_types, _SKIPPED))),
     }
     if mcus:
         columns = (picture.mb_starts, picture.mb_types, picture.mb_qps, picture.mb_bits)

@@ -5,7 +5,7 @@ the engine's own writer makes of the same values.
 
 How NAL units are written in YAML:
 
-    SPS  PPS  IDR  P  I  AUD  END_OF_SEQUENCE  END_OF_STREAM     with the values of DEFAULTS
+    SPS  PPS  IDR  P  B  I  AUD  END_OF_SEQUENCE  END_OF_STREAM     with the values of DEFAULTS
     {SPS: {level_idc: 11, offset_for_ref_frame: [2, 4]}}         with others; a list: one by one
     {IDR: {data: [GREY, GREY]}}                                  a line for each macroblock
     {SEI: [{payload_type: 5, payload: "00 01"}]}  {FILLER: 3}
@@ -22,11 +22,12 @@ unit takes
 
 `modifications` of a slice are [modification_of_pic_nums_idc, number] each, `operations` are
 [memory_management_control_operation, numbers ...]; either ends as it is written, [3] or [0].
+`modifications_l1` are those of list 1.
 
 A macroblock is a line of element:value, or element=bits where tables or lengths of 9.2 decide;
 3*element:value is three of them, as is 3*(ELEMENTS); "2 x LINE" is two such macroblocks. GREY is
-Intra_16x16 with DC prediction and no coefficients. In P slices mb_skip_run is 0 where a line does
-not begin with it; a line may be mb_skip_run alone, which ends the slice.
+Intra_16x16 with DC prediction and no coefficients. In P and B slices mb_skip_run is 0 where a line
+does not begin with it; a line may be mb_skip_run alone, which ends the slice.
 """
 
 from __future__ import annotations
@@ -40,11 +41,13 @@ from .avc_elements import Elements, Piece
 from .avc_parameter_sets import spell_pps, spell_sps
 
 START_CODE, TRAILING, ALIGNMENT = "start code", "rbsp_trailing_bits", "pcm_alignment_zero_bit"
-LIST_FLAG, LIST_IDC = "ref_pic_list_modification_flag_l0", "modification_of_pic_nums_idc"
+LIST_FLAGS = ("ref_pic_list_modification_flag_l0", "ref_pic_list_modification_flag_l1")
+LIST_IDC = "modification_of_pic_nums_idc"
 OPERATION = "memory_management_control_operation"
 
 NAL_UNIT_TYPES = {  # Table 7-1
     "P": 1,
+    "B": 1,
     "I": 1,
     "IDR": 5,
     "SEI": 6,
@@ -56,7 +59,7 @@ NAL_UNIT_TYPES = {  # Table 7-1
     "FILLER": 12,
 }
 _NEVER_REFERENCES = {"SEI", "AUD", "END_OF_SEQUENCE", "END_OF_STREAM", "FILLER", "NAL"}
-_SLICES = {"P": 5, "I": 7, "IDR": 7}  # with slice_type
+_SLICES = {"P": 5, "B": 6, "I": 7, "IDR": 7}  # with slice_type
 
 # Two macroblocks side by side, in the constrained baseline profile at level 1; order counts follow
 # frame_num, and the picture before is the only reference.
@@ -82,11 +85,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "IDR": {"data": ["2 x GREY"]},
     "I": {"data": ["2 x GREY"], "frame_num": 1},
     "P": {"data": ["mb_skip_run:2"], "frame_num": 1},
+    "B": {"data": ["mb_skip_run:2"], "frame_num": 1, "direct_spatial_mv_pred_flag": 1},
 }
 
 # How elements of slice data are spelled; all others there are bits.
 _UE = {"mb_skip_run", "mb_type", "sub_mb_type", "intra_chroma_pred_mode", "coded_block_pattern"}
-_SE = {"mvd_l0[0]", "mvd_l0[1]", "mb_qp_delta"}
+_SE = {"mvd_l0[0]", "mvd_l0[1]", "mvd_l1[0]", "mvd_l1[1]", "mb_qp_delta"}
 _U = {
     "transform_size_8x8_flag": 1,
     "prev_intra4x4_pred_mode_flag": 1,
@@ -211,13 +215,18 @@ class AvcSpeller:
                 e.se("delta_pic_order_cnt[1]")
         if pps.get("redundant"):
             e.ue("redundant_pic_cnt")
-        n_refs = pps.get("refs", 1)
-        if slice_type == 0:
+        n_refs = [pps.get("refs", 1), pps.get("refs_l1", 1)]
+        n_lists = {0: 1, 1: 2}.get(slice_type, 0)
+        if n_lists == 2:
+            e.u(1, "direct_spatial_mv_pred_flag")
+        if n_lists > 0:
             if e.u(1, "num_ref_idx_active_override_flag"):
-                n_refs = e.ue("num_ref_idx_l0_active_minus1") + 1
-            self._list(e)
-            if pps.get("weighted"):
-                self._weights(e, n_refs)
+                for i in range(n_lists):
+                    n_refs[i] = e.ue(f"num_ref_idx_l{i}_active_minus1") + 1
+            for i in range(n_lists):
+                self._list(e, i)
+            if pps.get("weighted") if n_lists == 1 else pps.get("bipred") == 1:
+                self._weights(e, n_refs[:n_lists])
         if e.pieces[1].value:  # nal_ref_idc
             self._marking(e, nal_unit_type == 5)
         e.se("slice_qp_delta")
@@ -225,13 +234,13 @@ class AvcSpeller:
             e.se("slice_alpha_c0_offset_div2")
             e.se("slice_beta_offset_div2")
         for line in _repeated_lines(e.whole("data")):
-            _macroblock(e, line, slice_type == 0, n_refs)
+            _macroblock(e, line, slice_type, n_refs)
 
     @staticmethod
-    def _list(e: Elements) -> None:
+    def _list(e: Elements, i: int) -> None:
         """7.3.3.1."""
-        modifications = e.whole("modifications")
-        if not e.u(1, LIST_FLAG, modifications is not None) or modifications is None:
+        modifications = e.whole(("modifications", "modifications_l1")[i])
+        if not e.u(1, LIST_FLAGS[i], modifications is not None) or modifications is None:
             return
         for idc, *number in modifications:
             e.put(LIST_IDC, "ue", idc)
@@ -239,18 +248,18 @@ class AvcSpeller:
                 e.put("long_term_pic_num" if idc == 2 else "abs_diff_pic_num_minus1", "ue", value)
 
     @staticmethod
-    def _weights(e: Elements, n_refs: int) -> None:
+    def _weights(e: Elements, n_refs: list[int]) -> None:
         """7.3.3.2."""
         e.ue("luma_log2_weight_denom")
         e.ue("chroma_log2_weight_denom")
-        for _ in range(n_refs):
-            if e.u(1, "luma_weight_l0_flag"):
-                e.se("luma_weight_l0")
-                e.se("luma_offset_l0")
-            if e.u(1, "chroma_weight_l0_flag"):
+        for i in (i for i, n in enumerate(n_refs) for _ in range(n)):
+            if e.u(1, f"luma_weight_l{i}_flag"):
+                e.se(f"luma_weight_l{i}")
+                e.se(f"luma_offset_l{i}")
+            if e.u(1, f"chroma_weight_l{i}_flag"):
                 for _ in range(2):
-                    e.se("chroma_weight_l0")
-                    e.se("chroma_offset_l0")
+                    e.se(f"chroma_weight_l{i}")
+                    e.se(f"chroma_offset_l{i}")
 
     @staticmethod
     def _marking(e: Elements, is_idr: bool) -> None:
@@ -281,10 +290,10 @@ def _repeated_lines(lines: Iterable[str]) -> Iterator[str]:
         yield from [rest] * int(times) if x else [line]
 
 
-def _macroblock(e: Elements, line: str, is_p: bool, n_refs: int) -> None:
+def _macroblock(e: Elements, line: str, slice_type: int, n_refs: list[int]) -> None:
     """7.3.5, as the line has it."""
-    line = line.replace("GREY", GREY.format(8 if is_p else 3))
-    if is_p and not line.startswith("mb_skip_run"):
+    line = line.replace("GREY", GREY.format({0: 8, 1: 26}.get(slice_type, 3)))
+    if slice_type in (0, 1) and not line.startswith("mb_skip_run"):
         line = f"mb_skip_run:0 {line}"
     while group := re.search(r"(\d+)\*\(([^()]*)\)", line):
         line = line.replace(group[0], " ".join([group[2]] * int(group[1])))
@@ -308,15 +317,15 @@ def _macroblock(e: Elements, line: str, is_p: bool, n_refs: int) -> None:
                 e.put(element, _spelling(element, n_refs), int(text), _U.get(element, 0))
 
 
-def _spelling(element: str, n_refs: int) -> str:
+def _spelling(element: str, n_refs: list[int]) -> str:
     if element in _UE:
         return "ue"
     if element in _SE:
         return "se"
     if element in _U:
         return "u"
-    if element == "ref_idx_l0":
-        return "te" if n_refs == 2 else "ue"
+    if element in ("ref_idx_l0", "ref_idx_l1"):
+        return "te" if n_refs[int(element[-1])] == 2 else "ue"
     return "unary" if element == "level_prefix" else "bits"
 
 

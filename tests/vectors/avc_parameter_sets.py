@@ -116,9 +116,9 @@ def spell_pps(e: Elements) -> dict[str, int]:
     said["bottom"] = e.u(1, "bottom_field_pic_order_in_frame_present_flag")
     e.ue("num_slice_groups_minus1")
     said["refs"] = e.ue("num_ref_idx_l0_default_active_minus1") + 1
-    e.ue("num_ref_idx_l1_default_active_minus1")
+    said["refs_l1"] = e.ue("num_ref_idx_l1_default_active_minus1") + 1
     said["weighted"] = e.u(1, "weighted_pred_flag")
-    e.u(2, "weighted_bipred_idc")
+    said["bipred"] = e.u(2, "weighted_bipred_idc")
     e.se("pic_init_qp_minus26")
     e.se("pic_init_qs_minus26")
     e.se("chroma_qp_index_offset")

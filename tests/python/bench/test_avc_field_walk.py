@@ -54,5 +54,5 @@ def test_tables_have_the_rows_of_the_standard() -> None:
 def test_motion_is_that_of_the_macroblocks() -> None:
     stream = write_random_stream(11)
     rows = _core.read_motion(stream.data)
-    assert rows.shape[1] == 44 and inter_kinds(stream.data).total() >= len(rows) > 0
+    assert rows.shape[1] == 86 and inter_kinds(stream.data).total() >= len(rows) > 0
     assert int(rows[:, 0].max()) < stream.n_pictures

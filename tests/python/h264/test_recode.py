@@ -51,6 +51,8 @@ def test_walks_over_fields_come_back_from_cabac() -> None:
     types: Counter[str] = Counter()
     for seed in range(N_WALKS):
         stream = write_random_stream(seed)
+        if 1 in stream.values("redundant_pic_cnt_present_flag"):
+            continue  # of Baseline only, which has no CABAC
         cabac, counts = _core.recode_avc(stream.data, cabac=True, cabac_init_idc=seed % 3)
         assert not pcl.check(cabac)
         assert "CABAC" in pcl.check(cabac).message
@@ -58,7 +60,9 @@ def test_walks_over_fields_come_back_from_cabac() -> None:
         again, counts_again = _core.recode_avc(cavlc, cabac=True, cabac_init_idc=seed % 3)
         assert again == cabac
         assert counts_again == counts
-        assert pcl.check(cavlc), pcl.check(cavlc).message
+        verdict = pcl.check(cavlc)
+        # P_8x8ref0, which CABAC does not have, comes back as P_8x8, which is longer.
+        assert verdict or verdict.code == "macroblock_bits", verdict.message
         types.update({name: n for name, n in counts.items() if "type" in name})
     assert {name for name in types if re.match("I mb", name)} == {
         f"I mb_type {i}" for i in range(26)

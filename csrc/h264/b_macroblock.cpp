@@ -1,0 +1,164 @@
+// Macroblocks of B slices up to the residual: 7.3.5.1, 7.3.5.2, 7.4.5. What is as in P slices is in
+// slice_data.cpp.
+#include <bit>
+
+#include "h264/cursor.hpp"
+#include "h264/mb_syntax.hpp"
+
+namespace pycodec_lm::h264 {
+namespace {
+
+constexpr uint8_t kB8x8 = 22;          // Table 7-14
+constexpr uint32_t kBSubMbTypes = 13;  // Table 7-18
+
+int n_parts(MbShape shape) {
+    constexpr int kParts[] = {1, 2, 2, 4};
+    return kParts[static_cast<size_t>(shape)];
+}
+
+/// The 8x8 block that a partition begins with.
+size_t first_quarter(MbShape shape, int part) {
+    return static_cast<size_t>(shape == MbShape::k16x8 ? 2 * part : part);
+}
+
+}  // namespace
+
+void AvcCursor::reset_macroblock() {
+    Position& p = position_;
+    p.mb = {};
+    if (!p.limits.is_b) return;
+    const ListEdge left = p.b.left;
+    p.b = {};
+    p.b.left = left;
+    p.mb.ref_idx.fill(kNoRefIdx);
+}
+
+/// Some reference indices go with prediction from these lists.
+bool AvcCursor::has_refs(uint8_t lists) const {
+    switch (lists) {
+        case BMacroblock::kList0:
+            return position_.slice.usable_refs[0] != 0;
+        case BMacroblock::kList1:
+            return position_.slice.usable_refs[1] != 0;
+        default:
+            return context_->b_slice->bi_refs != 0;
+    }
+}
+
+/// An inter type, Table 7-14.
+bool AvcCursor::is_legal_b_type(uint8_t mb_type) const {
+    const Position& p = position_;
+    const MbTypeFacts facts = facts_of_mb_type(MbSliceType::kB, mb_type);
+    if (facts.is_direct) return is_legal_direct(std::nullopt, n_mvs_left());
+    if (mb_type == kB8x8) {
+        // Each quarter has a type with one vector.
+        const bool has_any = (p.slice.usable_refs[0] | p.slice.usable_refs[1]) != 0;
+        return has_any && n_mvs_left() >= 4;
+    }
+    int n_mvs = 0;
+    for (int part = 0; part < n_parts(facts.shape); ++part) {
+        const uint8_t lists = facts.lists[static_cast<size_t>(part)];
+        if (!has_refs(lists)) return false;
+        n_mvs += std::popcount(lists);
+    }
+    return n_mvs <= n_mvs_left();
+}
+
+bool AvcCursor::is_legal_b_sub_type(uint64_t type) const {
+    const Position& p = position_;
+    if (type >= kBSubMbTypes) return false;
+    const int n_left = n_mvs_left() - p.mb.n_mvs - (3 - p.mb.part);
+    if (type == 0) return is_legal_direct(p.mb.part, n_left);
+    const SubMbTypeFacts facts = facts_of_sub_mb_type(MbSliceType::kB, static_cast<uint8_t>(type));
+    // "MinLumaBiPredSize", A.3.3
+    if (facts.lists == BMacroblock::kBi && facts.n_parts() > 1 && p.limits.has_large_bi_parts)
+        return false;
+    return has_refs(facts.lists) && facts.n_parts() * std::popcount(facts.lists) <= n_left;
+}
+
+void AvcCursor::take_b_type(uint8_t mb_type) {
+    Position& p = position_;
+    Macroblock& mb = p.mb;
+    const MbTypeFacts facts = facts_of_mb_type(MbSliceType::kB, mb_type);
+    mb.kind = MbKind::kInter;
+    if (facts.is_direct) {
+        put_direct_macroblock();
+        return expect(Element::kCodedBlockPattern);
+    }
+    mb.shape = facts.shape;
+    if (facts.shape == MbShape::k8x8) return expect(Element::kSubMbType);
+    for (int part = 0; part < n_parts(facts.shape); ++part) {
+        const uint8_t lists = facts.lists[static_cast<size_t>(part)];
+        p.b.lists[static_cast<size_t>(part)] = lists;
+        mb.n_mvs = static_cast<uint8_t>(mb.n_mvs + std::popcount(lists));
+    }
+    begin_references();
+}
+
+void AvcCursor::take_b_sub_type(uint8_t type) {
+    Position& p = position_;
+    Macroblock& mb = p.mb;
+    const SubMbTypeFacts facts = facts_of_sub_mb_type(MbSliceType::kB, type);
+    const bool is_direct = facts.lists == BMacroblock::kDirect;
+    p.b.lists[mb.part] = facts.lists;
+    mb.sub_mb_type[mb.part] = is_direct ? shape_of_direct() : kPShapeOfB[type];
+    const int n_mvs =
+        is_direct ? n_direct_mvs_of_quarter() : facts.n_parts() * std::popcount(facts.lists);
+    mb.n_mvs = static_cast<uint8_t>(mb.n_mvs + n_mvs);
+    if (++mb.part < 4) return;
+    const bool is_spatial = context_->b_slice->is_spatial;
+    std::optional<SpatialDirect> spatial;
+    for (int quarter = 0; quarter < 4; ++quarter) {
+        if (p.b.lists[static_cast<size_t>(quarter)] != BMacroblock::kDirect) continue;
+        if (!spatial) spatial = is_spatial ? spatial_direct() : SpatialDirect{};
+        put_direct(quarter, *spatial);
+    }
+    begin_references();
+}
+
+/// The reference indices of the list that is due which the partition that is due may have.
+uint32_t AvcCursor::legal_refs() const {
+    const Position& p = position_;
+    if (!p.limits.is_b) return p.slice.usable_refs[0];
+    const size_t list = p.b.list;
+    if (p.b.lists[p.mb.part] != BMacroblock::kBi) return p.slice.usable_refs[list];
+    const BSlice& b = *context_->b_slice;
+    if (list == 0) return b.bi_refs;
+    const int8_t ref_idx_l0 = p.mb.ref_idx[first_quarter(p.mb.shape, p.mb.part)];
+    return b.partners[static_cast<size_t>(ref_idx_l0)];
+}
+
+/// From p.mb.part of list p.b.list on: indices that are not coded are 0.
+void AvcCursor::next_b_reference() {
+    Position& p = position_;
+    Macroblock& mb = p.mb;
+    for (; p.b.list < 2; ++p.b.list, mb.part = 0) {
+        for (; mb.part < n_parts(mb.shape); ++mb.part) {
+            if (!((p.b.lists[mb.part] >> p.b.list) & 1)) continue;
+            if (p.slice.num_ref_idx_active[p.b.list] > 1)
+                return expect(p.b.list == 0 ? Element::kRefIdxL0 : Element::kRefIdxL1);
+            put_ref_idx(0);
+        }
+    }
+    p.b.list = 0;
+    begin_motion();
+}
+
+/// From p.mb.part of list p.b.list on.
+void AvcCursor::next_b_motion() {
+    Position& p = position_;
+    Macroblock& mb = p.mb;
+    for (; p.b.list < 2; ++p.b.list, mb.part = 0, mb.mv_known = 0) {
+        for (; mb.part < n_parts(mb.shape); ++mb.part) {
+            if ((p.b.lists[mb.part] >> p.b.list) & 1) {
+                mb.predicted = p.b.list == 0 ? predict_partition<0>() : predict_partition<1>();
+                return expect(p.b.list == 0 ? Element::kMvdL0X : Element::kMvdL1X);
+            }
+            // Its motion of this list is that of direct prediction, or none.
+            mb.know_part();
+        }
+    }
+    expect(Element::kCodedBlockPattern);
+}
+
+}  // namespace pycodec_lm::h264

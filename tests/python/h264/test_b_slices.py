@@ -1,0 +1,142 @@
+"""B slices with CAVLC: streams of libx264, each byte in its mask, and the same verdict however they
+are read."""
+
+import random
+
+import pytest
+from cursor_walks import members
+
+import pycodec_lm as pcl
+from pycodec_lm import _core
+from pycodec_lm.avc_grammar import AvcGrammar
+from pycodec_lm.bench.avc_field_walk import write_random_stream
+from pycodec_lm.bench.avc_motion import inter_kinds, motion_differences
+from pycodec_lm.errors import CodecLMError
+from pycodec_lm.inspect import inspect_h264
+from pycodec_lm.inspect.avc_model import MB_TYPES
+
+from .test_recode import busy_frames
+
+PARAMS = (
+    "cabac=0:bframes=4:b-adapt=0:direct={}:b-pyramid=normal:{}:partitions=all:me=umh:subme=9"
+    ":keyint=20"
+)
+KINDS = [
+    ("spatial", "slices=1"),
+    ("spatial", "slices=3:ref=4"),
+    ("temporal", "weightb=0:8x8dct=0"),
+    ("temporal", "ref=4:slices=2"),
+    ("auto", "level=22"),
+]
+GRAMMAR = AvcGrammar(portable=False)
+N_FRAMES = 14
+N_B_WALKS = 60
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(kind))
+def stream(request: pytest.FixtureRequest) -> bytes:
+    avc_pixels = pytest.importorskip("avc_pixels", reason="needs PyAV")
+    direct, other = request.param
+    data: bytes = avc_pixels.x264_stream(
+        busy_frames(N_FRAMES, seed=5),
+        **{"x264-params": PARAMS.format(direct, other)},
+        qp="28",
+        preset="slow",
+        profile="high",
+    )
+    return data
+
+
+def test_streams_of_libx264_are_valid_and_their_vectors_are_libavcodecs(stream: bytes) -> None:
+    verdict = pcl.check(stream)
+    assert verdict.valid, verdict.message
+    assert verdict.notes == (f"{N_FRAMES} pictures",)
+    kinds = inter_kinds(stream)
+    assert kinds["B_Skip"] > 0 and kinds["B 8x8, direct"] > 0
+    width_mbs = inspect_h264(stream).pictures[0].width_mbs
+    n_same, differences = motion_differences(stream, width_mbs)
+    assert n_same > 1000 and differences == []
+
+
+def test_each_byte_is_in_the_mask_of_its_place(stream: bytes) -> None:
+    cursor = _core.AvcCursor(GRAMMAR)
+    rng = random.Random(len(stream))
+    for byte in stream:
+        if rng.random() < 0.2:
+            assert byte in members(cursor.allowed()), cursor.describe()
+        assert cursor.push(bytes([byte]))
+    assert cursor.is_complete()
+
+
+def test_whole_units_and_bytes_are_judged_alike(stream: bytes) -> None:
+    rng = random.Random(11)
+    n_valid = 0
+    for _ in range(100):
+        mutant = bytearray(stream)
+        mutant[rng.randrange(len(mutant))] ^= 1 << rng.randrange(8)
+        status, n_pictures = _core.check_h264(bytes(mutant))
+        cursor = _core.AvcCursor(GRAMMAR)
+        slow = cursor.push(bytes(mutant))
+        if slow:
+            n_valid += 1
+            assert cursor.is_complete() == bool(status)
+            assert cursor.n_pictures == n_pictures
+        else:
+            assert (slow.code, slow.element, slow.offset, slow.bit) == (
+                status.code,
+                status.element,
+                status.offset,
+                status.bit,
+            )
+    assert n_valid < 80
+
+
+def test_masks_are_the_bytes_that_are_accepted(stream: bytes) -> None:
+    rng = random.Random(3)
+    cursor = _core.AvcCursor(GRAMMAR)
+    for at in sorted(rng.randrange(len(stream)) for _ in range(25)):
+        cursor.push(stream[cursor.offset : at])
+        allowed = {*members(cursor.allowed())}
+        accepted = {byte for byte in range(256) if cursor.copy().push(bytes([byte]))}
+        assert allowed == accepted, cursor.describe()
+
+
+def test_endings_inside_b_slices_are_exact(stream: bytes) -> None:
+    rng = random.Random(4)
+    for at in (rng.randrange(len(stream)) for _ in range(25)):
+        cursor = _core.AvcCursor(GRAMMAR)
+        assert cursor.push(stream[:at])
+        n_bytes = cursor.bytes_to_complete()
+        ending = cursor.complete()
+        assert len(ending) == n_bytes
+        assert cursor.push(ending) and cursor.is_complete()
+
+
+def test_the_inspector_names_macroblocks_of_b_slices(stream: bytes) -> None:
+    names = {
+        MB_TYPES[kind]
+        for picture in inspect_h264(stream).pictures
+        for kind in picture.mb_types.tolist()
+    }
+    assert {"B_Skip", "B_8x8"} <= names
+    assert MB_TYPES.index("B_Bi_Bi_8x16") == 32 + 21 and MB_TYPES.index("B_Skip") == 55
+
+
+def test_no_grammar_follows_a_sample_with_b_slices(stream: bytes) -> None:
+    with pytest.raises(CodecLMError, match="B slices"):
+        AvcGrammar.like(stream)
+
+
+def test_random_b_slices_reach_every_kind_of_macroblock() -> None:
+    kinds: set[str] = set()
+    for seed in range(N_B_WALKS):
+        kinds |= {*inter_kinds(write_random_stream(seed, portable=False).data)}
+    assert {kind for kind in kinds if kind.startswith("B")} >= {
+        "B_Skip",
+        "B direct",
+        "B 16x16 Bi",
+        "B 16x8 Bi Bi",
+        "B 8x16 L1 L0",
+        "B 8x8, direct",
+        "B 8x8, 4x4 Bi",
+    }
