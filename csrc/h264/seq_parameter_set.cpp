@@ -189,11 +189,13 @@ void AvcCursor::take_sps_field(int64_t value) {
             draft.crop[0] = number;
             return expect(Element::kFrameCropRightOffset);
         case Element::kFrameCropRightOffset:
+            draft.crop[1] = number;
             return expect(Element::kFrameCropTopOffset);
         case Element::kFrameCropTopOffset:
             draft.crop[2] = number;
             return expect(Element::kFrameCropBottomOffset);
         case Element::kFrameCropBottomOffset:
+            draft.crop[3] = number;
             return expect(Element::kVuiParametersPresentFlag);
         default:  // kVuiParametersPresentFlag
             if (value != 0) return expect(Element::kAspectRatioInfoPresentFlag);

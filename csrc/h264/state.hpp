@@ -213,7 +213,7 @@ struct Draft {
     Sps sps;
     Pps pps;
     uint8_t max_num_reorder_frames = 0;
-    std::array<uint32_t, 3> crop{};  // left, right, top
+    std::array<uint32_t, 4> crop{};  // left, right, top, bottom
     bool is_nal_hrd = false;
     bool has_hrd = false;
     bool has_several_cpbs = false;

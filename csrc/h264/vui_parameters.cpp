@@ -2,6 +2,8 @@
 // bears on slices; what is checked are its own ranges and the buffer it asks for.
 #include <algorithm>
 
+#include <array>
+
 #include "h264/cursor.hpp"
 
 namespace pycodec_lm::h264 {
@@ -9,6 +11,41 @@ namespace {
 
 constexpr uint32_t kExtendedSar = 255;
 constexpr uint32_t kMostOf32Bits = 0xFFFFFFFE;  // of ue(v)
+
+/// Table E-1, from aspect_ratio_idc 1 on: width to height.
+constexpr std::array<std::array<uint32_t, 2>, 16> kSampleAspectRatios{{
+    {1, 1},
+    {12, 11},
+    {10, 11},
+    {16, 11},
+    {40, 33},
+    {24, 11},
+    {20, 11},
+    {32, 11},
+    {80, 33},
+    {18, 11},
+    {15, 11},
+    {64, 33},
+    {160, 99},
+    {4, 3},
+    {3, 2},
+    {2, 1},
+}};
+
+/// aspect_ratio_idc that leave a picture of square samples at least one sample wide and high: with
+/// others libavcodec starts anew at each picture.
+ValueSet shapes_with_samples(const Draft& draft) {
+    const Sps& sps = draft.sps;
+    const uint32_t width = 2 * (8 * sps.width_mbs - draft.crop[0] - draft.crop[1]);
+    const uint32_t height = 2 * (8 * sps.height_mbs - draft.crop[2] - draft.crop[3]);
+    uint64_t values = 1;  // unspecified
+    for (size_t i = 0; i < kSampleAspectRatios.size(); ++i) {
+        const auto [across, down] = kSampleAspectRatios[i];
+        const uint32_t side = across < down ? width * across / down : height * down / across;
+        if (side > 0) values |= uint64_t{2} << i;
+    }
+    return ValueSet::of_bits(values);
+}
 
 }  // namespace
 
@@ -18,8 +55,8 @@ ValueSet AvcCursor::legal_vui_field() const {
     switch (p.at) {
         case Element::kAspectRatioIdc: {  // Table E-1
             ValueSet values(0, 16);
-            // Where it makes a picture less than a sample wide, libavcodec starts anew each time.
-            if (!grammar_->portable) values.add(kExtendedSar);
+            if (grammar_->portable) return shapes_with_samples(context_->draft);
+            values.add(kExtendedSar);
             return values;
         }
         case Element::kSarWidth:

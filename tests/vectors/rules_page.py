@@ -52,7 +52,7 @@ valid, and `check` accepts it.
 
 Not read, and refused as `unsupported` by a code of their own (the last chapter has a stream of
 each): profiles other than baseline, main and high; monochrome, 4:2:2 and 4:4:4; samples of more
-than 8 bits; fields; CABAC; SP and SI slices; slice groups; slices in arbitrary order; redundant
+than 8 bits; fields; SP and SI slices; slice groups; slices in arbitrary order; redundant
 pictures; data partitioning. NAL units that decoders pass over (types 0 and 13 to 31, those of
 scalable and multiview coding among them) are passed over here, where they may stand.
 
