@@ -213,6 +213,7 @@ private:
     bool is_list_full() const;
     void modify_list(size_t frame);
     ValueSet legal_modifications() const;
+    uint32_t unportable_modifications() const;
     ValueSet legal_pic_num_differences(int direction, int64_t prediction) const;
     ValueSet legal_long_term_pic_nums(const ReferencePictures& references) const;
     void end_list();
