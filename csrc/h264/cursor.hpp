@@ -285,8 +285,6 @@ private:
     void take_mb_type(uint32_t mb_type);
     void take_intra_mb_type(uint32_t mb_type);
     void end_macroblock();
-    void leave_macroblock();
-    void put_edges_of_list_1();
     void take_transform_size(bool is_8x8);
     void expect_intra_mode();
     void expect_intra_mode_rem();
@@ -322,6 +320,8 @@ private:
     void skip_b_macroblock();
     void skip_b_macroblocks(uint32_t n);
     // neighbours.cpp
+    void leave_macroblock();
+    void put_edges_of_list_1();
     void record_skipped(MotionVector mv);
     void record_motion();
     void prepare_edges();
