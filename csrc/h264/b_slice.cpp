@@ -71,7 +71,10 @@ void AvcCursor::begin_b_slice() {
     auto b = std::make_shared<BSlice>();
     note_partners(*b, slice, *context.pps, context.draft.weights);
     b->is_spatial = slice.direct_spatial_mv_pred_flag;
-    if ((slice.usable_refs[1] & 1) != 0) {
+    // Who only looks ahead has no motion of the pictures that end on the way.
+    const bool has_col = (slice.usable_refs[1] & 1) != 0 &&
+                         frames[static_cast<size_t>(slice.lists[1][0])].motion != nullptr;
+    if (has_col) {
         const RefFrame& col = frames[static_cast<size_t>(slice.lists[1][0])];
         b->col = col.motion;
         b->is_col_short_term = !col.is_long_term;

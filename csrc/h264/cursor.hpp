@@ -228,6 +228,7 @@ private:
     bool is_list_full() const;
     void modify_list(size_t frame);
     ValueSet legal_modifications() const;
+    uint32_t unportable_modifications() const;
     ValueSet legal_pic_num_differences(int direction, int64_t prediction) const;
     ValueSet legal_long_term_pic_nums(const ReferencePictures& references) const;
     void end_list();
@@ -305,8 +306,6 @@ private:
     void take_mb_type(uint32_t mb_type);
     void take_intra_mb_type(uint32_t mb_type);
     void end_macroblock();
-    void leave_macroblock();
-    void put_edges_of_list_1();
     void take_transform_size(bool is_8x8);
     void expect_intra_mode();
     void expect_intra_mode_rem();
@@ -342,6 +341,8 @@ private:
     void skip_b_macroblock();
     void skip_b_macroblocks(uint32_t n);
     // neighbours.cpp
+    void leave_macroblock();
+    void put_edges_of_list_1();
     void record_skipped(MotionVector mv);
     void record_motion();
     void prepare_edges();

@@ -52,6 +52,53 @@ void AvcCursor::move_on(uint32_t n) {
     if (p.column >= width) p.column = p.column < 2 * width ? p.column - width : p.column % width;
 }
 
+/// Keeps what those behind it, and later pictures, look at.
+void AvcCursor::leave_macroblock() {
+    Position& p = position_;
+    const Macroblock& mb = p.mb;
+    MbEdge bottom;
+    MbEdge right;
+    bottom.is_inter = right.is_inter = mb.kind == MbKind::kInter;
+    for (size_t i = 0; i < 4; ++i) {
+        bottom.luma[i] = mb.luma_counts.at(static_cast<int>(i), 3);
+        right.luma[i] = mb.luma_counts.at(3, static_cast<int>(i));
+        bottom.mv[i] = mb.mv[12 + i];
+        right.mv[i] = mb.mv[4 * i + 3];
+    }
+    if (mb.kind == MbKind::kIntraNxN) {
+        for (size_t i = 0; i < 4; ++i) {
+            bottom.intra_mode[i] = mb.intra_mode.at(static_cast<int>(i), 3);
+            right.intra_mode[i] = mb.intra_mode.at(3, static_cast<int>(i));
+        }
+    }
+    for (size_t c = 0; c < 2; ++c) {
+        const CoeffCounts<2>& counts = mb.chroma_counts[c];
+        bottom.chroma[c] = {counts.at(0, 1), counts.at(1, 1)};
+        right.chroma[c] = {counts.at(1, 0), counts.at(1, 1)};
+    }
+    bottom.ref_idx = {mb.ref_idx[2], mb.ref_idx[3]};
+    right.ref_idx = {mb.ref_idx[1], mb.ref_idx[3]};
+    if (p.limits.has_cabac) put_cabac_edges(bottom.cabac, right.cabac);
+    if (p.limits.is_b) put_edges_of_list_1();
+    put_edges(bottom, right);
+    if (p.limits.records_motion && !is_looking_ahead_) record_motion();
+    p.last_n_mvs = mb.n_mvs;
+    move_on(1);
+}
+
+/// In front of put_edges().
+void AvcCursor::put_edges_of_list_1() {
+    Position& p = position_;
+    auto& ring = above_1_.edit();
+    ListEdge& bottom = ring[p.n_edges & (ring.size() - 1)];
+    for (size_t i = 0; i < 4; ++i) {
+        bottom.mv[i] = p.b.mv[12 + i];
+        p.b.left.mv[i] = p.b.mv[4 * i + 3];
+    }
+    bottom.ref_idx = {p.b.ref_idx[2], p.b.ref_idx[3]};
+    p.b.left.ref_idx = {p.b.ref_idx[1], p.b.ref_idx[3]};
+}
+
 /// Skipped macroblocks. In P slices, behind the end of the row they all stand still: the first of a
 /// row has no neighbour to the left, and then each has one that does not move (8.4.1.1). So of a
 /// long run only the first row is worked out, and only as many edges are put as macroblocks behind

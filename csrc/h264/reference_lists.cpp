@@ -1,5 +1,6 @@
 // Reference picture lists: 7.3.3.1, 7.4.3.1, 8.2.4.
 #include <algorithm>
+#include <bit>
 
 #include "h264/cursor.hpp"
 
@@ -139,13 +140,27 @@ ValueSet AvcCursor::legal_modifications() const {
     return values;
 }
 
+/// openh264 has room for 16 frames in a list while it is modified, and looks for them there: each
+/// that is put in front again pushes another out. Frames for which there is no room, a bit each.
+uint32_t AvcCursor::unportable_modifications() const {
+    const auto& list = context_->draft.list;
+    const size_t n_read = position_.i;
+    uint32_t in_front = 0;
+    for (size_t i = 0; i < n_read; ++i) in_front |= 1u << list[i];
+    const size_t n_again = n_read - static_cast<size_t>(std::popcount(in_front));
+    return context_->references.size() + n_again < kMaxRefFrames ? 0 : in_front;
+}
+
 /// abs_diff_pic_num_minus1 that lead from a prediction, down (-1) or up, to an existing frame.
 ValueSet AvcCursor::legal_pic_num_differences(int direction, int64_t prediction) const {
     constexpr int64_t kLongCode = 65535;  // openh264 refuses it, as in portable_order_counts()
     const auto most = static_cast<int64_t>(sps().max_frame_num());
     ValueSet values;
-    for (const RefFrame& frame : context_->references.frames()) {
-        if (frame.is_long_term || !frame.is_existing) continue;
+    const std::span<const RefFrame> frames = context_->references.frames();
+    const uint32_t unportable = grammar_->portable ? unportable_modifications() : 0;
+    for (size_t i = 0; i < frames.size(); ++i) {
+        const RefFrame& frame = frames[i];
+        if (frame.is_long_term || !frame.is_existing || ((unportable >> i) & 1) != 0) continue;
         const int64_t up = (int64_t{frame.frame_num} - prediction + 2 * most) % most;
         const int64_t difference = direction > 0 ? up : (most - up) % most;
         const int64_t value = (difference == 0 ? most : difference) - 1;

@@ -18,6 +18,7 @@ size_t ReferencePictures::n_existing() const {
 }
 
 void ReferencePictures::clear() {
+    frames_ = {};  // and lets go of their motion
     n_frames_ = 0;
     max_long_term_frame_idx_ = kNoLongTermFrameIndices;
 }
@@ -26,7 +27,7 @@ void ReferencePictures::add(const RefFrame& frame) { frames_[n_frames_++] = fram
 
 void ReferencePictures::remove(size_t index) {
     for (size_t i = index + 1; i < n_frames_; ++i) frames_[i - 1] = frames_[i];
-    --n_frames_;
+    frames_[--n_frames_] = {};
 }
 
 void ReferencePictures::slide_window(const Sps& sps, uint32_t frame_num) {

@@ -47,7 +47,7 @@ void AvcCursor::begin_slice_data() {
         .has_cabac = pps().entropy_coding_mode_flag,
     };
     prepare_edges();
-    if (is_first_slice() && p.limits.records_motion)
+    if (is_first_slice() && p.limits.records_motion && !is_looking_ahead_)
         motion_.edit().reset(sps().frame_mbs(), sps().direct_8x8_inference_flag ? 4 : 16);
     if (p.limits.is_b) begin_b_slice();
     ++p.n_slices;
@@ -447,53 +447,6 @@ void AvcCursor::end_macroblock() {
     p.may_end = may_slice_end();
     if (p.slice.type != SliceType::kI) return expect(Element::kMbSkipRun);
     begin_macroblock();
-}
-
-/// Keeps what those behind it, and later pictures, look at.
-void AvcCursor::leave_macroblock() {
-    Position& p = position_;
-    const Macroblock& mb = p.mb;
-    MbEdge bottom;
-    MbEdge right;
-    bottom.is_inter = right.is_inter = mb.kind == MbKind::kInter;
-    for (size_t i = 0; i < 4; ++i) {
-        bottom.luma[i] = mb.luma_counts.at(static_cast<int>(i), 3);
-        right.luma[i] = mb.luma_counts.at(3, static_cast<int>(i));
-        bottom.mv[i] = mb.mv[12 + i];
-        right.mv[i] = mb.mv[4 * i + 3];
-    }
-    if (mb.kind == MbKind::kIntraNxN) {
-        for (size_t i = 0; i < 4; ++i) {
-            bottom.intra_mode[i] = mb.intra_mode.at(static_cast<int>(i), 3);
-            right.intra_mode[i] = mb.intra_mode.at(3, static_cast<int>(i));
-        }
-    }
-    for (size_t c = 0; c < 2; ++c) {
-        const CoeffCounts<2>& counts = mb.chroma_counts[c];
-        bottom.chroma[c] = {counts.at(0, 1), counts.at(1, 1)};
-        right.chroma[c] = {counts.at(1, 0), counts.at(1, 1)};
-    }
-    bottom.ref_idx = {mb.ref_idx[2], mb.ref_idx[3]};
-    right.ref_idx = {mb.ref_idx[1], mb.ref_idx[3]};
-    if (p.limits.has_cabac) put_cabac_edges(bottom.cabac, right.cabac);
-    if (p.limits.is_b) put_edges_of_list_1();
-    put_edges(bottom, right);
-    if (p.limits.records_motion && !is_looking_ahead_) record_motion();
-    p.last_n_mvs = mb.n_mvs;
-    move_on(1);
-}
-
-/// In front of put_edges().
-void AvcCursor::put_edges_of_list_1() {
-    Position& p = position_;
-    auto& ring = above_1_.edit();
-    ListEdge& bottom = ring[p.n_edges & (ring.size() - 1)];
-    for (size_t i = 0; i < 4; ++i) {
-        bottom.mv[i] = p.b.mv[12 + i];
-        p.b.left.mv[i] = p.b.mv[4 * i + 3];
-    }
-    bottom.ref_idx = {p.b.ref_idx[2], p.b.ref_idx[3]};
-    p.b.left.ref_idx = {p.b.ref_idx[1], p.b.ref_idx[3]};
 }
 
 }  // namespace pycodec_lm::h264

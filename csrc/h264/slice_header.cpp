@@ -314,7 +314,7 @@ void AvcCursor::after_marking() {
 
 /// The motion of the picture that ends; null where no B slice can ask for it.
 std::shared_ptr<const PictureMotion> AvcCursor::whole_motion() const {
-    if (!position_.limits.records_motion) return nullptr;
+    if (!position_.limits.records_motion || is_looking_ahead_) return nullptr;
     auto motion = std::make_shared<PictureMotion>();
     motion->field = motion_;
     for (uint32_t i = 0; i < motion_->n_chunks(); ++i)

@@ -15,6 +15,7 @@ from pycodec_lm.errors import CodecLMError
 from pycodec_lm.inspect import inspect_h264
 from pycodec_lm.inspect.avc_model import MB_TYPES
 
+from .streams import LONG_START, START, nal, se, ue
 from .test_recode import busy_frames
 
 PARAMS = (
@@ -140,3 +141,40 @@ def test_random_b_slices_reach_every_kind_of_macroblock() -> None:
         "B 8x8, direct",
         "B 8x8, 4x4 Bi",
     }
+
+
+def _stream(profile_idc: int, order: str, inference: int, b_order: str) -> bytes:
+    """Two macroblocks: an IDR picture, and a B picture that is all skipped."""
+    head = f"{profile_idc:08b}" + "00000000" + f"{10:08b}"
+    chroma = (ue(1), ue(0), ue(0), "0", "0") if profile_idc == 100 else ()
+    size = (ue(1), "0", ue(1), ue(0), "1", str(inference), "0", "0")
+    sps = nal(0x67, head, ue(0), *chroma, ue(0), order, *size)
+    pps = nal(0x68, ue(0), ue(0), "0", "0", ue(0), ue(0), ue(0), "0", "00", *[se(0)] * 3, "000")
+    grey = ue(3) + ue(0) + se(0) + "1"
+    idr_order = "0" * len(b_order)
+    idr = nal(0x65, ue(0), ue(7), ue(0), "0000", ue(0), idr_order, "0", "0", se(0), grey, grey)
+    lists = ("1", "0", "0", "0")  # spatial direct prediction, no override, no modifications
+    b = nal(0x41, ue(0), ue(6), ue(0), "0001", b_order, *lists, "0", se(0), ue(2))
+    return LONG_START + sps + LONG_START + pps + START + idr + LONG_START + b
+
+
+@pytest.mark.parametrize(
+    ("profile_idc", "order", "inference", "b_order", "element"),
+    [
+        (77, ue(0) + ue(0), 1, "0010", None),
+        (77, ue(0) + ue(0), 0, "0010", None),
+        (77, ue(2), 1, "", "slice_type"),  # openh264 has no order counts then
+        (100, ue(0) + ue(0), 1, "0010", None),
+        (100, ue(0) + ue(0), 0, "0010", "direct_8x8_inference_flag"),
+    ],
+)
+def test_portable_b_slices_are_those_that_openh264_reads(
+    profile_idc: int, order: str, inference: int, b_order: str, element: str | None
+) -> None:
+    stream = _stream(profile_idc, order, inference, b_order)
+    assert pcl.check(stream), pcl.check(stream).message
+    status = _core.AvcCursor(AvcGrammar()).push(stream)
+    if element is None:
+        assert status, status.message
+    else:
+        assert (status.code, status.element) == ("not_in_grammar", element)
