@@ -11,7 +11,7 @@ bool AvcCursor::is_at_bins() const {
 }
 
 int AvcCursor::take_cabac_bit(bool bit) {
-    return take_cabac_bit(bit, [] {});
+    return take_cabac_bit(bit, [](bool) {});
 }
 
 unsigned AvcCursor::possible_bins() {

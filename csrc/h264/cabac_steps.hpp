@@ -29,7 +29,7 @@ private:
 
 /// Takes a bit, and the bins that it settles; 0 where it is refused.
 ///
-/// @param see called in front of each bin that is taken
+/// @param see called with each bin, in front of taking it
 template <class See>
 int AvcCursor::take_cabac_bit(bool bit, const See& see) {
     Position& p = position_;
@@ -46,7 +46,7 @@ int AvcCursor::take_cabac_bit(bool bit, const See& see) {
         if (set == 0) return 0;
         if (set == bins::kBoth) return 1;
         note_doubt(set != bins::kOne);
-        see();
+        see(set == bins::kOne);
         take_bin(set == bins::kOne);
         if (!c.is_terminated) continue;
         take_code_end();

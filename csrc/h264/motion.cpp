@@ -96,7 +96,7 @@ bool MotionReader::take_cabac_bit(
     AvcCursor& cursor, bool bit, std::vector<MacroblockMotion>& motion
 ) {
     const Position& p = cursor.position_;
-    return cursor.take_cabac_bit(bit, [&] {
+    return cursor.take_cabac_bit(bit, [&](bool) {
         if (p.cabac.string.n_bins() > 0) return;
         const auto n_pictures = static_cast<uint32_t>(p.n_pictures);
         const bool is_skipped = p.at == Element::kEndOfSliceFlag && p.left.cabac.says.is_skipped;

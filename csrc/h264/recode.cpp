@@ -126,6 +126,8 @@ private:
             // Table A-4 wants it at some levels; Baseline has no B slices, for which it matters.
             const size_t at = sps.direct_8x8_inference_flag_at;
             rbsp[at / 8] = static_cast<uint8_t>(rbsp[at / 8] | 0x80 >> at % 8);
+        } else if (options_.entropy_coding_mode_flag) {
+            rbsp[1] &= 0x7F;  // constraint_set0_flag: what Baseline reads
         }
         put_nal(result_.bytes, header, rbsp);
     }

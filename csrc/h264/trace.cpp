@@ -4,6 +4,8 @@
 #include <bit>
 #include <span>
 
+#include "h264/cabac_steps.hpp"
+#include "h264/exp_golomb.hpp"
 #include "h264/residual_tables.hpp"
 #include "h264/trace_rows.hpp"
 
@@ -46,7 +48,7 @@ public:
             }
         }
         take_undecided();
-        if (is_open_) count_bits();
+        if (is_open_ || is_string_open_) count_bits();
         keep_interruptions();
         trace_.end_offset = whole_.offset();
         trace_.n_pictures = whole_.n_pictures();
@@ -106,6 +108,8 @@ private:
     void begin_nal() {
         is_nal_kept_ = rows_.begin_nal(nal_end_, at_ + 1);
         slice_ = nullptr;
+        is_in_code_ = false;
+        is_string_open_ = false;
         n_nal_bits_ = 0;
         if (is_nal_kept_) ahead_ = whole_;
     }
@@ -152,6 +156,10 @@ private:
             const unsigned rest = byte & (0xFFu >> bit);
             if (is_last && p.may_end && rest == 1u << (7 - bit)) ahead_.begin_trailing_bits();
             p.may_end = false;
+            if (ahead_.is_at_bins()) {
+                if (!take_cabac_bit(at, bit)) return;
+                continue;
+            }
             if (!is_open_) open(at, bit);
             const AvcCursor::Field how = ahead_.field();
             const bool is_code = how.spelling == Spelling::kCode;
@@ -227,14 +235,101 @@ private:
         }
     }
 
+    /// A bit of CABAC. Bins have no bits of their own; a bin counts the ones that the decoding
+    /// engine reads behind it (9.3.3.2), as A.3.1 n) counts those of a macroblock. The 9 bits that
+    /// it reads first count as trailing bits: so many more than its bins need has a code.
+    bool take_cabac_bit(size_t at, int bit) {
+        const CabacPosition& c = ahead_.position_.cabac;
+        const auto n_read = [&] {
+            return n_code_bits_ + static_cast<uint64_t>(c.interval.n_open()) - 1;
+        };
+        if (!is_in_code_) begin_code();
+        const bool value = (data_[at] >> (7 - bit)) & 1;
+        ++n_code_bits_;
+        const bool is_taken = ahead_.take_cabac_bit(value, [&](bool bin) {
+            // The bit is in n_code_bits_, and not open any more.
+            count_bin(n_read());
+            see_bin(at, bit, bin);
+        });
+        if (!is_taken) return false;
+        if (!ahead_.is_at_bins()) end_code(n_read());
+        return true;
+    }
+
+    void begin_code() {
+        constexpr uint32_t kFirstBits = 9;  // 9.3.1.2
+        is_in_code_ = true;
+        n_code_bits_ = 0;
+        n_counted_ = kFirstBits;
+        n_nal_bits_ += kFirstBits;
+        slice_->trailing_bits += kFirstBits;
+    }
+
+    void end_code(uint64_t n_read) {
+        count_bin(n_read);
+        close_string();
+        is_in_code_ = false;
+    }
+
+    /// What the engine has read since the bin before goes to its element.
+    void count_bin(uint64_t n_read) {
+        const auto n = static_cast<uint32_t>(n_read - n_counted_);
+        n_counted_ = n_read;
+        field_.n_bits += n;
+    }
+
+    void see_bin(size_t at, int bit, bool bin) {
+        const CabacPosition& c = ahead_.position_.cabac;
+        if (c.string.n_bins() == 0) {
+            close_string();
+            open_string(at, bit);
+        }
+        BinString string = c.string;
+        string.take(bin);
+        const bool is_mapped = ahead_.element() == Element::kMbQpDelta;  // 9.3.2.7
+        field_.value =
+            is_mapped ? signed_value(static_cast<uint64_t>(string.value())) : string.value();
+    }
+
+    void open_string(size_t at, int bit) {
+        const Position& p = ahead_.position_;
+        is_string_open_ = true;
+        open(at, bit);
+        is_open_ = false;
+        if (p.at == Element::kEndOfSliceFlag) note_whole_macroblock();
+    }
+
+    void close_string() {
+        if (!is_string_open_) return;
+        is_string_open_ = false;
+        count_bits();
+        rows_.keep(field_);
+        keep_interruptions();
+        note_type(static_cast<Element>(field_.element));
+    }
+
+    /// In front of end_of_slice_flag.
+    void note_whole_macroblock() {
+        const bool is_skipped = ahead_.position_.left.cabac.says.is_skipped;
+        ++slice_->n_mbs;
+        ++trace_.pictures.back().n_mbs;
+        if (!is_skipped) {
+            slice_->n_intra += is_intra_;
+            return;
+        }
+        ++slice_->n_skipped;
+        const bool is_b = ahead_.slice().type == SliceType::kB;
+        begin_macroblock(8 * field_.byte + field_.bit, is_b ? kBSkip : kPSkip);
+    }
+
     /// The field's bits, whole or not, where they belong.
     void count_bits() {
         const auto element = static_cast<Element>(field_.element);
         n_nal_bits_ += field_.n_bits;
         if (slice_ == nullptr) return;
-        if (element == Element::kRbspTrailingBits) {
+        if (element == Element::kRbspTrailingBits || element == Element::kCabacAlignmentOneBit) {
             slice_->trailing_bits += field_.n_bits;
-        } else if (element == Element::kMbSkipRun) {
+        } else if (element >= Element::kMbSkipRun && element < Element::kMbType) {
             slice_->skip_bits += field_.n_bits;
         } else if (is_in_slice_data(element)) {
             const auto kind = static_cast<size_t>(kind_of(element, field_.block));
@@ -316,7 +411,7 @@ private:
         is_mb_kept_ = rows_.begin_macroblock(start, type, qp_);
     }
 
-    void note_macroblock(Element element, uint32_t next_mb_before) {
+    void note_type(Element element) {
         if (element == Element::kMbType) {
             // Tables 7-13 and 7-14: the types of I slices follow those of P and B slices.
             const SliceType slice = ahead_.slice().type;
@@ -332,8 +427,13 @@ private:
             qp_ = (qp_ + static_cast<int>(field_.value) + 52) % 52;  // 7.4.5
             if (is_mb_kept_) trace_.mb_qps.back() = static_cast<int8_t>(qp_);
         }
-        const uint32_t n_done = ahead_.position_.next_mb - next_mb_before;
-        if (n_done == 0) return;
+    }
+
+    void note_macroblock(Element element, uint32_t next_mb_before) {
+        note_type(element);
+        const Position& p = ahead_.position_;
+        const uint32_t n_done = p.next_mb - next_mb_before;
+        if (n_done == 0 || p.limits.has_cabac) return;
         slice_->n_mbs += n_done;
         trace_.pictures.back().n_mbs += n_done;
         if (element != Element::kMbSkipRun) {
@@ -363,6 +463,12 @@ private:
     std::vector<FieldRow> interruptions_;  // of it, by emulation prevention
     uint64_t bits_ = 0;
     int node_ = 0;  // in a code table
+
+    // By CABAC.
+    bool is_in_code_ = false;
+    bool is_string_open_ = false;
+    uint64_t n_code_bits_ = 0;  // of the code that have come
+    uint64_t n_counted_ = 0;    // of the bits that the engine has read
 
     size_t nal_end_ = 0;  // of the one before
     bool is_nal_kept_ = false;

@@ -220,7 +220,6 @@ bool AvcWriter::any_bins_fit(const BinValues& values) const {
     AvcCursor at = ahead_;
     CabacPosition& c = at.position_.cabac;
     if (values.symbols == 0 && values.first > values.last) return false;
-    c.legal = values;
     const Element element = at.element();
     const uint64_t n_bins = c.n_bins;
     // Along the shortest of their strings.

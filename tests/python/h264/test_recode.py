@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import pycodec_lm as pcl
 from pycodec_lm import _core
-from pycodec_lm.bench.avc_field_walk import write_random_stream
+from pycodec_lm.bench.avc_field_walk import WrittenStream, write_random_stream
 from pycodec_lm.errors import UsageError
 
 from .streams import HEAD, START, STREAM, idr, nal, pps, sps
@@ -47,15 +47,20 @@ def busy_frames(n: int, seed: int) -> NDArray[np.uint8]:
     return frames.clip(0, 255).astype(np.uint8)
 
 
+def has_cabac(stream: WrittenStream) -> bool:
+    return bool(stream.values("end_of_slice_flag"))
+
+
 def test_walks_over_fields_come_back_from_cabac() -> None:
     types: Counter[str] = Counter()
     for seed in range(N_WALKS):
         stream = write_random_stream(seed)
-        if 1 in stream.values("redundant_pic_cnt_present_flag"):
-            continue  # of Baseline only, which has no CABAC
+        if has_cabac(stream) or 1 in stream.values("redundant_pic_cnt_present_flag"):
+            continue  # the latter is of Baseline only, which has no CABAC
         cabac, counts = _core.recode_avc(stream.data, cabac=True, cabac_init_idc=seed % 3)
-        assert not pcl.check(cabac)
-        assert "CABAC" in pcl.check(cabac).message
+        # Noise may be dearer by CABAC.
+        verdict = pcl.check(cabac)
+        assert verdict or verdict.code == "macroblock_bits", verdict.message
         cavlc, _ = _core.recode_avc(cabac, cabac=False)
         again, counts_again = _core.recode_avc(cavlc, cabac=True, cabac_init_idc=seed % 3)
         assert again == cabac
@@ -74,7 +79,7 @@ def test_walks_over_fields_come_back_from_cabac() -> None:
 def test_cavlc_is_written_as_it_was_read() -> None:
     for seed in range(10):
         stream = write_random_stream(seed)
-        assert _core.recode_avc(stream.data, cabac=False)[0] == stream.data
+        assert _core.recode_avc(stream.data, cabac=has_cabac(stream))[0] == stream.data
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,4 +129,4 @@ def test_the_profile_becomes_one_that_has_cabac() -> None:
     cabac, counts = _core.recode_avc(STREAM, cabac=True)
     assert cabac[5:7] == bytes([77, 0x40])
     assert counts["slices"] == 2
-    assert pcl.check(cabac).family == "unsupported"
+    assert pcl.check(cabac)

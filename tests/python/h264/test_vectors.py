@@ -20,6 +20,8 @@ VECTORS = all_avc_vectors()
 KEPT = [vector for vector in VECTORS if vector.expected is None]
 BROKEN = [vector for vector in VECTORS if vector.expected is not None]
 STANDARD = AvcGrammar(portable=False)
+# Vectors spell slice data by CAVLC; test_cabac.py has these.
+CABAC_CODES = {"cabac_start", "end_of_slice", "bin_count"}
 
 # The writer writes these when they are due.
 AUTOMATIC = {START_CODE, TRAILING, ALIGNMENT}
@@ -197,4 +199,4 @@ def test_every_code_has_a_vector() -> None:
     rows = (ROOT / "csrc" / "grammar" / "status_h264.cpp").read_text()
     codes = set(re.findall(r"\{Code::\w+,\s*\{k[A-Z]\w+, \"(\w+)\"", rows))
     assert len(codes) > 40
-    assert {vector.expected.code for vector in BROKEN} == codes
+    assert {vector.expected.code for vector in BROKEN} == codes - CABAC_CODES
