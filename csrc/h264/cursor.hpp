@@ -85,6 +85,8 @@ private:
     friend class CabacSliceReader;
     template <bool kSees, class Visit>
     friend class WordWalk;
+    template <bool kSees, class See>
+    friend class CabacWordWalk;
     friend class Tracer;  // trace.cpp: it looks on while fields are read
     friend class AvcWriter;
     friend class MotionReader;

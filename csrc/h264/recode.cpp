@@ -117,18 +117,20 @@ private:
     }
 
     void recode_sps(uint8_t header, std::vector<uint8_t> rbsp) {
-        const RecodeSps sps = read_sps(rbsp);
-        sps_[sps.id] = sps;
+        RecodeSps sps = read_sps(rbsp);
         if (options_.entropy_coding_mode_flag && sps.profile_idc == profile::kBaseline) {
             rbsp[0] = profile::kMain;
             // Not constraint_set0_flag, and of the reserved ones nothing.
             rbsp[1] = 0x40;
             // Table A-4 wants it at some levels; Baseline has no B slices, for which it matters.
+            // Where there are some, they are read and written as if it had been so.
+            sps.direct_8x8_inference_flag = true;
             const size_t at = sps.direct_8x8_inference_flag_at;
             rbsp[at / 8] = static_cast<uint8_t>(rbsp[at / 8] | 0x80 >> at % 8);
         } else if (options_.entropy_coding_mode_flag) {
             rbsp[1] &= 0x7F;  // constraint_set0_flag: what Baseline reads
         }
+        sps_[sps.id] = sps;
         put_nal(result_.bytes, header, rbsp);
     }
 

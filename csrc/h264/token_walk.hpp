@@ -12,6 +12,7 @@
 #include "grammar/mask.hpp"
 #include "h264/avc_tokens.hpp"
 #include "h264/block_reader.hpp"
+#include "h264/cabac_word_walk.hpp"
 #include "h264/field_reader.hpp"
 
 namespace pycodec_lm::h264 {
@@ -41,9 +42,9 @@ public:
 
     /// The words share their first `depth` bits, which the cursor has taken. It ends up anywhere.
     void walk(Words words, int depth) {
-        if (p_.at < Element::kMbSkipRun && p_.limits.has_cabac) {
-            for (const AvcTokens::Word& word : words) left_over_.push_back(&word);
-            return;
+        if (p_.limits.has_cabac) {
+            if (at_.is_at_bins()) return walk_bins(words, depth);
+            if (p_.at < Element::kMbSkipRun) return leave(words);
         }
         const AvcTokens::Word* ends = nullptr;
         size_t n_ends = 0;
@@ -78,6 +79,18 @@ public:
     }
 
 private:
+    void walk_bins(Words words, int depth) {
+        const auto see_word = [this](const AvcTokens::Word& word) { see(word); };
+        CabacWordWalk<kSees, decltype(see_word)>(
+            at_, first_edge_ + n_edges_room_, see_word, left_over_
+        )
+            .walk(words, depth);
+    }
+
+    void leave(Words words) {
+        for (const AvcTokens::Word& word : words) left_over_.push_back(&word);
+    }
+
     /// walk() of a single word.
     void walk_one(const AvcTokens::Word& word, int depth) {
         while (true) {
