@@ -327,7 +327,7 @@ int AvcCursor::take_end_bits(Spelling spelling, unsigned bits, int n_bits) {
 bool AvcCursor::may_mark_alignment() const {
     const Position& p = position_;
     return p.at == Element::kRbspTrailingBits && p.bit == 7 && is_in_slice() &&
-           p.limits.has_cabac && !grammar_->portable && !grammar_->is_pinned();
+           p.limits.has_cabac && !grammar_->portable && grammar_->has_marked_alignment;
 }
 
 /// Some value of first..last is legal.

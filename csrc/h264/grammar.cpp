@@ -249,11 +249,13 @@ Pinned pin_like(const uint8_t* data, size_t n_bytes) {
     grammar->idr = *sample.idr;
     grammar->p = sample.p.value_or(SliceConstants{.nal_ref_idc = 1});
     grammar->slicing = sample.slicing();
-    // What the grammar forces otherwise than the sample has it: start codes, reference counts.
+    // What the grammar forces otherwise than the sample has it: start codes, reference counts. That
+    // the sample's pictures are signed is no matter.
     AvcCursor of_grammar(grammar);
     for (size_t i = 0; i < n_bytes; ++i) {
         if (result.status = of_grammar.push(data[i]); !result.status) return result;
     }
+    grammar->has_marked_alignment = false;
     if (!note_endings(*grammar)) throw std::logic_error("the sample has more pictures than it can");
     result.grammar = std::move(grammar);
     return result;

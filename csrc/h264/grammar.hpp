@@ -34,6 +34,8 @@ inline constexpr uint8_t kMaxPortableLevel = 52;
 struct AvcGrammar {
     /// Leaves out what is legal but makes some decoder complain (docs/design.md).
     bool portable = false;
+    /// CABAC slices may have the bit set that libx264 sets behind rbsp_stop_one_bit.
+    bool has_marked_alignment = true;
     Slicing slicing = Slicing::kAny;
     /// The stream ends behind so many pictures, and not before.
     std::optional<uint64_t> n_pictures;

@@ -13,9 +13,10 @@ namespace {
 /// What a macroblock may look at: the row above, and one more to the left.
 uint32_t n_edges_needed(const Sps& sps) { return sps.width_mbs + 1; }
 
-/// By CABAC a skipped macroblock takes at least log2(510 / 501) and log2(510 / 508) bits: of a byte
-/// and the 10 bits that may be known before it there are less than 600. A look ahead takes fewer.
-constexpr uint32_t kMostMbsOfByte = 600;
+/// By CABAC a skipped macroblock takes at least log2(510 / 501) + log2(510 / 508) bits. Of a byte,
+/// the 10 bits that may be known before it, and the 10 that a look ahead goes on for, that are less
+/// than 900 macroblocks.
+constexpr uint32_t kMostMbsOfByte = 900;
 
 /// What a byte may put: a run of skipped macroblocks, and some with a few bits each.
 uint32_t n_edges_of_byte(const Sps& sps, const Pps& pps) {
