@@ -21,9 +21,10 @@ N_CLIPS = 10
 STEP = 1  # every byte is looked for in allowed()
 
 
-@pytest.fixture(scope="module")
-def clips(corpora: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((corpora / "avc").glob("*_baseline*"))}
+@pytest.fixture(scope="module", params=["baseline", "high"])
+def clips(corpora: Path, request: pytest.FixtureRequest) -> dict[str, bytes]:
+    paths = sorted((corpora / "avc").glob(f"*_{request.param}.264"))
+    return {path.name: path.read_bytes() for path in paths}
 
 
 @pytest.fixture(scope="module")
