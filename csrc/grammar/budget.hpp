@@ -2,7 +2,9 @@
 //
 // The ending is complete(), spelled from left to right with the longest token that matches. Then
 // what follows the first token of an ending is spelled with one token less, so from a state whose
-// ending fits some token always leads to a state whose ending fits too: no budget runs out.
+// ending fits some token always leads to a state whose ending fits too: no budget runs out. Where
+// what follows may be ended in another way (ChangesEndings), which is known to be no longer in
+// bytes only, a byte counts as a token.
 #pragma once
 
 #include <algorithm>
@@ -48,7 +50,7 @@ public:
         const std::optional<StateKey> key = ending_key(cursor);
         if (const std::optional<uint64_t> known = find(key)) return *known;
         const uint64_t n_bytes = cursor.bytes_to_complete();
-        if (takes_a_token_a_byte(n_bytes)) return remember(key, n_bytes);
+        if (takes_a_token_a_byte(cursor, n_bytes)) return remember(key, n_bytes);
         return spell(cursor, key, n_bytes, n_bytes);
     }
 
@@ -63,14 +65,17 @@ public:
         const std::optional<StateKey> key = ending_key(cursor);
         if (const std::optional<uint64_t> known = find(key)) return *known <= limit;
         const uint64_t n_bytes = cursor.bytes_to_complete();
-        if (takes_a_token_a_byte(n_bytes)) return remember(key, n_bytes) <= limit;
+        if (takes_a_token_a_byte(cursor, n_bytes)) return remember(key, n_bytes) <= limit;
         if (n_bytes <= limit) return true;
         if ((n_bytes + trie_->max_depth() - 1) / trie_->max_depth() > limit) return false;
         return spell(cursor, key, n_bytes, limit) <= limit;
     }
 
 private:
-    bool takes_a_token_a_byte(uint64_t n_bytes) const {
+    bool takes_a_token_a_byte(const Cursor& cursor, uint64_t n_bytes) const {
+        if constexpr (ChangesEndings<Cursor>) {
+            if (cursor.may_change_ending()) return true;
+        }
         return trie_->max_depth() == 1 || n_bytes > kMaxSpelledBytes;
     }
 

@@ -28,7 +28,8 @@ inline constexpr Annotation kAnnotationSizes{16, 5, 11, 64, 64, 64, 32, 256};
 ///    state.
 ///  - allowed() is exactly the set that push() accepts. It is empty iff is_complete().
 ///  - complete() appends a valid ending of exactly bytes_to_complete() bytes; after the first byte
-///    of it, the rest is what complete() gives.
+///    of it, the rest is what complete() gives, or where may_change_ending() says so something that
+///    is no longer.
 template <class C>
 concept GrammarCursor =
     std::copyable<C> &&

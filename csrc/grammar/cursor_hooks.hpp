@@ -159,6 +159,13 @@ concept NamesEndings = requires(const C& cursor) {
     { cursor.ending_key() } -> std::same_as<std::optional<StateKey>>;
 };
 
+/// may_change_ending(): behind the first byte of complete() the ending may be another, which is no
+/// longer than what is left of it.
+template <class C>
+concept ChangesEndings = requires(const C& cursor) {
+    { cursor.may_change_ending() } -> std::same_as<bool>;
+};
+
 /// Tokens: a vocabulary in a form of the cursor's own. Made from a TokenTrie; its
 /// walk<kSees>(cursor, visit) does what walk_tokens() says (grammar/mask.hpp).
 template <class C>

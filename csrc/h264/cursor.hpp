@@ -56,6 +56,8 @@ public:
     uint64_t ending_bound(uint64_t n_bytes) const;
     /// ending_bound(0), which is cheap here.
     uint64_t ending_bound_here() const { return ending_bound(0); }
+    /// Slices by CABAC may come, or go on (grammar/cursor_hooks.hpp).
+    bool may_change_ending() const;
     Annotation annotation() const;
     std::string describe() const;
 
@@ -76,6 +78,8 @@ public:
     /// Right behind the last byte of a slice, or of a picture where slicing is not regular: how
     /// many of them there are.
     std::optional<uint64_t> n_whole_slices() const;
+    /// entropy_coding_mode_flag of the last slice.
+    bool has_cabac() const { return position_.limits.has_cabac; }
     bool counts_order_by_frame_num() const { return sps().pic_order_cnt_type == 2; }
     /// Macroblocks of a picture; 0 while no sequence parameter set is active.
     uint32_t frame_mbs() const { return context_->sps ? sps().frame_mbs() : 0; }

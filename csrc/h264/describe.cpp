@@ -12,7 +12,8 @@ int kind_of(Element at) {
     if (at < Element::kPayloadType) return 1;
     if (at < Element::kFirstMbInSlice) return 2;
     if (at < Element::kMbSkipRun) return 3;
-    if (at == Element::kMbSkipRun) return 4;
+    if (at == Element::kCabacAlignmentOneBit) return 3;
+    if (at < Element::kMbType) return 4;
     if (at == Element::kMbType || at == Element::kSubMbType || at == Element::kTransformSize8x8Flag)
         return 5;
     if (at <= Element::kPcmSampleChroma) return 14;
@@ -21,7 +22,8 @@ int kind_of(Element at) {
     if (at <= Element::kMvdL1Y) return 8;
     if (at == Element::kCodedBlockPattern) return 9;
     if (at == Element::kMbQpDelta) return 10;
-    if (at == Element::kCoeffToken) return 11;
+    if (at == Element::kCoeffToken || at == Element::kCodedBlockFlag) return 11;
+    if (at >= Element::kCoeffAbsLevelMinus1) return 12;
     return at <= Element::kLevelSuffix ? 12 : 13;
 }
 
@@ -48,11 +50,11 @@ Annotation AvcCursor::annotation() const {
         put(2, 1 + static_cast<uint64_t>(
                        is_chroma ? 5 + (index - block::kChromaDc) / 4 : (index + 3) / 4
                    ));
-        put(5, static_cast<uint64_t>(index % 4) * 16 + mb.i_level);
+        put(5, is_at_bins() ? mb.cabac.i : static_cast<uint64_t>(index % 4) * 16 + mb.i_level);
     } else if (p.at > Element::kMbType) {
         put(5, uint64_t{mb.part} * 4 + mb.sub_part);
     }
-    put(6, p.n_partial);
+    put(6, is_at_bins() ? static_cast<uint64_t>(p.cabac.string.n_bins()) : p.n_partial);
     values[7] = static_cast<int16_t>(p.partial & 255);
     return values;
 }

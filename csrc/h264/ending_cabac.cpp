@@ -13,6 +13,14 @@
 
 namespace pycodec_lm::h264 {
 
+bool AvcCursor::may_change_ending() const {
+    if (grammar_->is_pinned()) return grammar_->has_pinned_cabac;
+    const ParameterSets& sets = *context_->sets;
+    return std::any_of(sets.pps_ids.begin(), sets.pps_ids.end(), [&](uint8_t id) {
+        return sets.pps[id]->entropy_coding_mode_flag;
+    });
+}
+
 /// The bin that endings go for.
 bool AvcCursor::wanted_bin() const {
     const CabacPosition& c = position_.cabac;

@@ -256,6 +256,7 @@ Pinned pin_like(const uint8_t* data, size_t n_bytes) {
         if (result.status = of_grammar.push(data[i]); !result.status) return result;
     }
     grammar->has_marked_alignment = false;
+    grammar->has_pinned_cabac = cursor.has_cabac();
     if (!note_endings(*grammar)) throw std::logic_error("the sample has more pictures than it can");
     result.grammar = std::move(grammar);
     return result;

@@ -52,6 +52,7 @@ struct AvcGrammar {
     /// slices of one IDR picture and of P pictures, with these constants in their headers. Start
     /// codes are as short as they may be.
     std::vector<uint8_t> pinned;
+    bool has_pinned_cabac = false;  // the slices behind them
     SliceConstants idr;
     SliceConstants p;
     /// By slices there are (pictures, if slicing is not regular): bytes of the ending behind them,

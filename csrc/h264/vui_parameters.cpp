@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint32_t kExtendedSar = 255;
 constexpr uint32_t kMostOf32Bits = 0xFFFFFFFE;  // of ue(v)
+// openh264 refuses some codes with more than 15 leading zeros.
+constexpr uint32_t kMostPortableHrdValue = 0xFFFE;
 
 /// Table E-1, from aspect_ratio_idc 1 on: width to height.
 constexpr std::array<std::array<uint32_t, 2>, 16> kSampleAspectRatios{{
@@ -52,10 +54,11 @@ ValueSet shapes_with_samples(const Draft& draft) {
 ValueSet AvcCursor::legal_vui_field() const {
     const Position& p = position_;
     const Draft& draft = context_->draft;
+    const uint32_t most_hrd_value = grammar_->portable ? kMostPortableHrdValue : kMostOf32Bits;
     switch (p.at) {
         case Element::kAspectRatioIdc: {  // Table E-1
+            if (grammar_->portable) return shapes_with_samples(draft);
             ValueSet values(0, 16);
-            if (grammar_->portable) return shapes_with_samples(context_->draft);
             values.add(kExtendedSar);
             return values;
         }
@@ -94,9 +97,9 @@ ValueSet AvcCursor::legal_vui_field() const {
             return {0, 15};
         case Element::kBitRateValueMinus1:
             // Each is larger than the one before, and room is left for those behind.
-            return {p.j == 0 ? 0 : draft.last_bit_rate + 1, kMostOf32Bits - (p.i - p.j)};
+            return {p.j == 0 ? 0 : draft.last_bit_rate + 1, most_hrd_value - (p.i - p.j)};
         case Element::kCpbSizeValueMinus1:
-            return {0, p.j == 0 ? kMostOf32Bits : draft.last_cpb_size};
+            return {0, p.j == 0 ? most_hrd_value : draft.last_cpb_size};
         case Element::kInitialCpbRemovalDelayLengthMinus1:
         case Element::kCpbRemovalDelayLengthMinus1:
         case Element::kDpbOutputDelayLengthMinus1:

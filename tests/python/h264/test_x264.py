@@ -74,3 +74,24 @@ def test_like_follows_pictures_that_libx264_signed() -> None:
     assert not _core.AvcCursor(grammar).push(clip)
     status = _core.AvcCursor(AvcGrammar.like(plain)).push(plain)
     assert status, status.message
+
+
+def test_budgets_hold_by_cabac() -> None:
+    import avc_pixels
+
+    from pycodec_lm.bench.mask_walk import MaskWalk, least_tokens
+    from pycodec_lm.bench.vocabularies import byte_vocabulary, pair_vocabulary
+
+    options = {"x264-params": "bframes=0:ref=1:scenecut=0:mbtree=0:weightp=0:aq-mode=0:qp=30"}
+    clip = avc_pixels.x264_stream(filmed(3)[:4, :48, :64], preset="medium", **options)
+    grammar = AvcGrammar.like(clip)
+    for info in (byte_vocabulary(), pair_vocabulary([clip], 60)):
+        compiled = pcl.compile_grammar(grammar, info)
+        least = least_tokens(compiled)
+        for seed, factor in enumerate((1.0, 1.2, 2.0)):
+            for chooser in ("token", "highest"):
+                budget = int(least * factor)
+                walk = MaskWalk(compiled, budget=budget, chooser=chooser, seed=seed).run()
+                assert walk.n_tokens <= budget + 1  # and the stop token
+                status, n_pictures = _core.check_h264(walk.stream)
+                assert (status.code, n_pictures) == ("ok", 4)
