@@ -8,13 +8,7 @@
 namespace pycodec_lm::h264 {
 namespace {
 
-constexpr uint8_t kB8x8 = 22;          // Table 7-14
-constexpr uint32_t kBSubMbTypes = 13;  // Table 7-18
-
-int n_parts(MbShape shape) {
-    constexpr int kParts[] = {1, 2, 2, 4};
-    return kParts[static_cast<size_t>(shape)];
-}
+constexpr uint8_t kB8x8 = 22;  // Table 7-14
 
 /// The 8x8 block that a partition begins with.
 size_t first_quarter(MbShape shape, int part) {
@@ -66,7 +60,7 @@ bool AvcCursor::is_legal_b_type(uint8_t mb_type) const {
 
 bool AvcCursor::is_legal_b_sub_type(uint64_t type) const {
     const Position& p = position_;
-    if (type >= kBSubMbTypes) return false;
+    if (type >= kNumBSubMbTypes) return false;
     const int n_left = n_mvs_left() - p.mb.n_mvs - (3 - p.mb.part);
     if (type == 0) return is_legal_direct(p.mb.part, n_left);
     const SubMbTypeFacts facts = facts_of_sub_mb_type(MbSliceType::kB, static_cast<uint8_t>(type));

@@ -34,8 +34,7 @@ Code AvcCursor::why_not_b_type(uint32_t mb_type, int32_t& limit) const {
 }
 
 Code AvcCursor::why_not_b_sub_type(uint32_t type, int32_t& limit) const {
-    constexpr uint32_t kTypes = 13;  // Table 7-18
-    if (type >= kTypes) return Code::kElementRange;
+    if (type >= kNumBSubMbTypes) return Code::kElementRange;
     if (type == 0) return why_not_direct(limit, position_.mb.part);
     const SubMbTypeFacts facts = facts_of_sub_mb_type(MbSliceType::kB, static_cast<uint8_t>(type));
     const bool is_bi = facts.lists == BMacroblock::kBi;

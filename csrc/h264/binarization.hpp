@@ -23,6 +23,10 @@ inline constexpr uint16_t kBypass = 0xFFFF;
 /// ctxIdx of terminating bins: 9.3.3.2.2.3.
 inline constexpr uint16_t kTerminate = 276;
 
+inline constexpr uint64_t kAnySymbol = ~uint64_t{0};
+/// Of mb_qp_delta: -26 to 25, mapped as 9.3.2.7 says.
+inline constexpr uint64_t kMappedQpDeltas = ((uint64_t{1} << 53) - 1) & ~(uint64_t{1} << 51);
+
 /// Values of a syntax element that are asked for. Of a code they are symbols, a bit each; of a
 /// number a range.
 struct BinValues {
@@ -217,6 +221,9 @@ enum class BlockCat : uint8_t {
     kChromaAc,
     kLuma8x8,
 };
+
+/// maxNumCoeff, by BlockCat.
+inline constexpr uint8_t kMaxNumCoeff[] = {16, 15, 16, 4, 15, 64};
 
 enum class MbSliceType : uint8_t { kI, kP, kB };
 

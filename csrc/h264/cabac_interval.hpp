@@ -32,13 +32,6 @@ public:
         if (bit) first_ += int64_t{1} << n_open_;
     }
 
-    /// Whether a bin of this context, or of none, can still be what the engine decodes.
-    bool can_be(bool bin, uint16_t ctx_idx, const ContextStates& states) const {
-        CabacInterval next = *this;
-        next.split(bin, ctx_idx, states);
-        return !next.is_empty();
-    }
-
     /// Takes a bin that can be. Behind a terminating 1 only ending() is asked.
     void take_bin(bool bin, uint16_t ctx_idx, ContextStates& states) {
         split(bin, ctx_idx, states);
@@ -54,13 +47,9 @@ public:
         int64_t split = cod_i_range_;
         bool is_upper = bin;
         if (ctx_idx != kBypass) {
-            uint32_t range_of_upper = 2;
-            if (ctx_idx != kTerminate) {
-                const ContextState state = states[ctx_idx];
-                range_of_upper = range_of_lps(state, cod_i_range_);
-                is_upper = bin != state.val_mps();
-            }
-            split = 2 * (int64_t{cod_i_range_} - range_of_upper);
+            const Upper upper = upper_of(ctx_idx, states);
+            is_upper = bin == upper.bin;
+            split = 2 * (int64_t{cod_i_range_} - upper.range);
         }
         const int64_t first = is_upper ? split : 0;
         const int64_t last = (is_upper ? 2 * int64_t{cod_i_range_} : split) - 1;
@@ -113,6 +102,17 @@ private:
         return std::min(first_ + (int64_t{1} << n_open_), 2 * int64_t{cod_i_range_}) - 1;
     }
 
+    /// The bin whose part is the upper one, and codIRange behind it; not of bypass bins.
+    struct Upper {
+        bool bin;
+        uint32_t range;
+    };
+    Upper upper_of(uint16_t ctx_idx, const ContextStates& states) const {
+        if (ctx_idx == kTerminate) return {true, 2};
+        const ContextState state = states[ctx_idx];
+        return {!state.val_mps(), range_of_lps(state, cod_i_range_)};
+    }
+
     /// Leaves the part that a bin has.
     void split(bool bin, uint16_t ctx_idx, const ContextStates& states) {
         if (ctx_idx == kBypass) {
@@ -121,18 +121,12 @@ private:
             is_base_odd_ = bin && (cod_i_range_ & 1) != 0;
             return;
         }
-        uint32_t range_of_upper = 2;
-        bool is_upper = bin;
-        if (ctx_idx != kTerminate) {
-            const ContextState state = states[ctx_idx];
-            range_of_upper = range_of_lps(state, cod_i_range_);
-            is_upper = bin != state.val_mps();
-        }
-        cod_i_range_ -= range_of_upper;
-        if (!is_upper) return;
+        const Upper upper = upper_of(ctx_idx, states);
+        cod_i_range_ -= upper.range;
+        if (bin != upper.bin) return;
         first_ -= 2 * int64_t{cod_i_range_};
         is_base_odd_ = is_base_odd_ != ((cod_i_range_ & 1) != 0);
-        cod_i_range_ = range_of_upper;
+        cod_i_range_ = upper.range;
     }
 
     /// The engine reads one more bit.

@@ -23,7 +23,7 @@ bool CabacSliceReader::take() {
             continue;
         }
         if (!take_string()) return false;
-        if (at() > end_ + 9) return false;
+        if (is_past_end()) return false;
         if (element == Element::kEndOfSliceFlag && p_.at == Element::kRbspTrailingBits) {
             c_.n_bins += n_bins_;
             return is_at_end();
@@ -78,7 +78,7 @@ bool CabacSliceReader::take_blocks() {
         ++mb.block;
     }
     c_.n_mb_bits = static_cast<uint16_t>(std::min<uint64_t>(at() - mb_begin_, UINT16_MAX));
-    if (!cursor_.is_cabac_limit_far() || at() > end_ + 9) return false;
+    if (!cursor_.is_cabac_limit_far() || is_past_end()) return false;
     cursor_.end_macroblock();
     cursor_.begin_string();
     return true;
@@ -86,9 +86,8 @@ bool CabacSliceReader::take_blocks() {
 
 /// 7.3.5.3.3 behind coded_block_flag.
 bool CabacSliceReader::take_block(BlockCat cat) {
-    constexpr uint8_t kSizes[] = {16, 15, 16, 4, 15, 64};  // by BlockCat
     const auto row = static_cast<size_t>(cat);
-    const int n_levels = kSizes[row];
+    const int n_levels = kMaxNumCoeff[row];
     ContextState* significant = &c_.states[bin_codes::kSignificantCoeffFlag[row]];
     ContextState* last = &c_.states[bin_codes::kLastSignificantCoeffFlag[row]];
     ContextState* level = &c_.states[bin_codes::kCoeffAbsLevelMinus1[row]];
@@ -147,11 +146,7 @@ bool CabacSliceReader::take_level(ContextState& next) {
 }
 
 bool CabacSliceReader::is_pcm() const {
-    if (p_.at != Element::kMbType) return false;
-    const int n_inter = p_.slice.type == SliceType::kI   ? 0
-                        : p_.slice.type == SliceType::kP ? kPIntraTypes
-                                                         : kBIntraTypes;
-    return c_.string.value() - n_inter == kIPcm;
+    return p_.at == Element::kMbType && c_.string.value() == p_.slice.n_inter_types() + kIPcm;
 }
 
 /// pcm_alignment_zero_bit, pcm samples, and the start of another code.

@@ -29,6 +29,8 @@ public:
 
 private:
     uint64_t at() const { return code_begin_ + engine_.n_bits_read(); }
+    /// The engine has read further than a code that ends in time lets it.
+    bool is_past_end() const { return at() > end_ + 9; }
     bool decode(uint16_t ctx_idx);
     bool take_string();
     bool take_blocks();

@@ -33,10 +33,7 @@ public:
     /// The words share their first `depth` bits, which the cursor has taken. It ends up anywhere.
     void walk(Words words, int depth) {
         while (!words.empty()) {
-            if (is_left_over()) {
-                for (const AvcTokens::Word& word : words) left_over_.push_back(&word);
-                return;
-            }
+            if (is_left_over()) return leave(words);
             const size_t n_ending = n_ending_at(words, depth);
             const Words longer = words.subspan(n_ending);
             const size_t n_zeros = n_with_zero(longer, depth);
@@ -78,6 +75,10 @@ private:
         return !at_.is_at_bins() || p_.cabac.is_terminated || p_.n_edges > n_edges_most_;
     }
 
+    void leave(Words words) {
+        for (const AvcTokens::Word& word : words) left_over_.push_back(&word);
+    }
+
     /// False where no legal bins meet it.
     bool take_bit(bool bit) {
         CabacPosition& c = p_.cabac;
@@ -103,10 +104,7 @@ private:
                 if (set == bins::kBoth) break;
                 at_.take_bin(set == bins::kOne);
             }
-            if (is_left_over()) {
-                for (const AvcTokens::Word& word : words) left_over_.push_back(&word);
-                return;
-            }
+            if (is_left_over()) return leave(words);
         } else if (!CabacWalk(syntax).has_way_on()) {
             return;
         }

@@ -337,6 +337,8 @@ private:
     struct SpatialDirect {
         std::array<int8_t, 2> ref_idx{};  // by list
         std::array<MotionVector, 2> mv{};
+
+        int n_lists() const { return (ref_idx[0] >= 0) + (ref_idx[1] >= 0); }
     };
     bool is_legal_direct(std::optional<int> quarter, int n_mvs_left) const;
     int n_direct_mvs_of_quarter() const;
@@ -394,6 +396,7 @@ private:
     size_t list_in_turn() const { return position_.limits.is_b ? position_.b.list : 0; }
     void begin_ref_idx();
     void begin_mvd(int component, SignedRange legal);
+    static int64_t value_of_string(Element element, int32_t value);
     void take_string();
     void note_ref_idx(int32_t ref_idx);
     void note_mvd(int32_t mvd);
@@ -425,6 +428,7 @@ private:
     bool fits_behind(bool bin) const;
     // residual_cavlc.cpp
     void begin_residual();
+    void put_counts_around(uint8_t not_available);
     void begin_block();
     void end_block();
     int n_coeffs_around(int block) const;

@@ -7,8 +7,6 @@
 namespace pycodec_lm::h264 {
 namespace {
 
-constexpr uint32_t kCorners[] = {0, 3, 12, 15};  // the blocks that 8.4.1.2.1 looks at
-
 bool is_within(const SliceLimits& limits, int x, int y) {
     return x >= -limits.mv_x && x < limits.mv_x && y >= -limits.mv_y && y < limits.mv_y;
 }
@@ -43,7 +41,7 @@ bool is_legal_temporal(
     const MotionField& col = *b.col->field;
     const uint32_t n = col.n_vectors();
     for (uint32_t block = 0; block < n; ++block) {
-        const auto of = static_cast<int>(n == 4 ? block : block / 8 * 2 + block % 4 / 2);
+        const auto of = static_cast<int>(n == 4 ? block : quarter_of(block));
         if (quarter && of != *quarter) continue;
         if (!is_legal_block(b, limits, col.at(mb, block))) return false;
     }
@@ -75,16 +73,14 @@ bool AvcCursor::is_legal_direct(std::optional<int> quarter, int n_mvs_left) cons
     // median.
     const SpatialDirect inferred = spatial_direct();
     const auto [ref_idx_l0, ref_idx_l1] = inferred.ref_idx;
-    const int n_lists = (ref_idx_l0 >= 0) + (ref_idx_l1 >= 0);
+    const int n_lists = inferred.n_lists();
     if (n_lists * n_quarters > n_mvs_left) return false;
     return n_lists < 2 || ((b.partners[static_cast<size_t>(ref_idx_l0)] >> ref_idx_l1) & 1) != 0;
 }
 
 /// Of a macroblock, or of each B_Direct_8x8 of it: MvCnt counts the first vector of a quarter.
 int AvcCursor::n_direct_mvs_of_quarter() const {
-    if (!context_->b_slice->is_spatial) return 2;
-    const SpatialDirect inferred = spatial_direct();
-    return (inferred.ref_idx[0] >= 0) + (inferred.ref_idx[1] >= 0);
+    return context_->b_slice->is_spatial ? spatial_direct().n_lists() : 2;
 }
 
 /// The largest legal mb_skip_run of a B slice that is not over `most`.
@@ -127,7 +123,7 @@ void AvcCursor::put_direct(int quarter, const SpatialDirect& spatial) {
     const MotionField& field = *b.col->field;
     const auto q = static_cast<size_t>(quarter);
     const bool is_whole = field.n_vectors() == 4;
-    const uint32_t first = kCorners[q] / 8 * 8 + kCorners[q] % 4 / 2 * 2;
+    const uint32_t first = kCornerBlocks[q] / 8 * 8 + kCornerBlocks[q] % 4 / 2 * 2;
     for (uint32_t i = 0; i < 4; ++i) {
         const uint32_t block = first + i / 2 * 4 + i % 2;
         const ColBlock col = field.at(p.next_mb, is_whole ? static_cast<uint32_t>(quarter) : block);
@@ -164,9 +160,7 @@ void AvcCursor::put_direct_macroblock() {
     p.mb.sub_mb_type.fill(shape_of_direct());
     const SpatialDirect spatial = b.is_spatial ? spatial_direct() : SpatialDirect{};
     for (int quarter = 0; quarter < 4; ++quarter) put_direct(quarter, spatial);
-    p.mb.n_mvs = static_cast<uint8_t>(
-        4 * (b.is_spatial ? (spatial.ref_idx[0] >= 0) + (spatial.ref_idx[1] >= 0) : 2)
-    );
+    p.mb.n_mvs = static_cast<uint8_t>(4 * (b.is_spatial ? spatial.n_lists() : 2));
 }
 
 /// The vectors of direct_8x8_inference_flag are of whole quarters.

@@ -77,9 +77,7 @@ std::optional<int64_t> AvcCursor::wanted_value() const {
             // In P slices nothing hangs on how far it goes.
             return p.limits.is_b ? max_skip_run() : n_mbs_of_slice_left();
         case Element::kMbType:
-            return kFlatIntra + (p.limits.is_b                   ? kBIntraTypes
-                                 : p.slice.type == SliceType::kP ? kPIntraTypes
-                                                                 : 0);
+            return kFlatIntra + p.slice.n_inter_types();
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kPrevIntra8x8PredModeFlag:
             return 1;

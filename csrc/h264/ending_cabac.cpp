@@ -10,6 +10,7 @@
 #include "h264/cabac_code_bits.hpp"
 #include "h264/cabac_walk.hpp"
 #include "h264/cursor.hpp"
+#include "h264/emulation_prevention.hpp"
 
 namespace pycodec_lm::h264 {
 
@@ -60,21 +61,6 @@ namespace {
 // its first byte is again one of those.
 constexpr int kMostChoices = 2;
 constexpr uint8_t kPlainSample = 128;
-
-std::vector<uint8_t> escaped(const std::vector<bool>& bits, int n_zeros) {
-    std::vector<uint8_t> bytes;
-    for (size_t i = 0; i < bits.size(); i += 8) {
-        unsigned byte = 0;
-        for (size_t k = i; k < i + 8; ++k) byte = byte << 1 | (k < bits.size() && bits[k] ? 1 : 0);
-        if (n_zeros == 2 && byte <= 3) {
-            bytes.push_back(3);
-            n_zeros = 0;
-        }
-        bytes.push_back(static_cast<uint8_t>(byte));
-        n_zeros = byte == 0 ? n_zeros + 1 : 0;
-    }
-    return bytes;
-}
 
 }  // namespace
 
@@ -163,7 +149,8 @@ bool AvcCursor::next_code_bit() const {
 AvcCursor::SliceEnding AvcCursor::ending_of_slice(const std::vector<bool>& before) const {
     SliceEnding best{.bytes = {}, .n_all = UINT64_MAX};
     const auto try_plan = [&](CodePlan& plan) {
-        std::vector<uint8_t> bytes = escaped(plan.bits, position_.n_zeros);
+        std::vector<uint8_t> bytes;
+        put_escaped(bytes, bytes_of(plan.bits), position_.n_zeros);
         AvcCursor& after = plan.behind;
         after.take_string();
         after.position_.bit = 0;

@@ -16,7 +16,6 @@ namespace pycodec_lm::h264 {
 inline constexpr int kMaxSlowBits = 16;  // given to take_bits() at once
 inline constexpr uint64_t kMbTypes = 49;
 inline constexpr uint64_t kRefIndices = 32;
-inline constexpr uint64_t kSubMbTypes = 13;
 inline constexpr uint64_t kIntraChromaModes = 4;
 
 /// A ue(v) code, or what it begins with: the codeNums that it may be. 9.1.
@@ -90,7 +89,8 @@ private:
                 );
             case Element::kSubMbType:
                 return number(
-                    kSubMbTypes, [this](uint64_t value) { return c_.is_legal_sub_mb_type(value); },
+                    kNumBSubMbTypes,
+                    [this](uint64_t value) { return c_.is_legal_sub_mb_type(value); },
                     [this](uint32_t value) { c_.take_sub_mb_type(value); }
                 );
             case Element::kIntraChromaPredMode:

@@ -33,8 +33,9 @@ inline constexpr uint32_t kFarCabacBits = 1280;
 inline constexpr uint32_t kCodedBlockPatterns = 48;  // Table 9-4
 inline constexpr uint8_t kIPcm = 25;                 // Table 7-11
 inline constexpr uint8_t kP8x8Ref0 = 4;              // Table 7-13
-inline constexpr uint8_t kPIntraTypes = 5;   // from which on mb_type is of I slices, Table 7-13
-inline constexpr uint8_t kBIntraTypes = 23;  // the same, Table 7-14
+inline constexpr uint8_t kPIntraTypes = 5;      // from which on mb_type is of I slices, Table 7-13
+inline constexpr uint8_t kBIntraTypes = 23;     // the same, Table 7-14
+inline constexpr uint8_t kNumBSubMbTypes = 13;  // Table 7-18
 inline constexpr size_t kPcmSamples = 384;
 
 /// What a neighbouring macroblock says to the contexts of another. One that is not available, or
@@ -82,6 +83,17 @@ struct ListEdge {
 enum class MbKind : uint8_t { kIntraNxN, kIntra16x16, kPcm, kInter };
 
 enum class MbShape : uint8_t { k16x16, k16x8, k8x16, k8x8 };
+
+/// NumMbPart.
+constexpr int n_parts(MbShape shape) {
+    constexpr int kParts[] = {1, 2, 2, 4};
+    return kParts[static_cast<size_t>(shape)];
+}
+
+/// The 8x8 block that a 4x4 block is of, both by raster position.
+constexpr uint32_t quarter_of(uint32_t block) { return block / 8 * 2 + block % 4 / 2; }
+/// The 4x4 blocks in the corners, by 8x8 block: 8.4.1.2.1.
+inline constexpr std::array<uint32_t, 4> kCornerBlocks{0, 3, 12, 15};
 
 /// Where in residual() a block stands, in the order of 7.3.5.3.
 namespace block {

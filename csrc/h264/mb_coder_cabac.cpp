@@ -8,8 +8,6 @@
 namespace pycodec_lm::h264 {
 namespace {
 
-constexpr uint64_t kAnySymbol = ~uint64_t{0};
-constexpr uint64_t kMappedQpDeltas = ((uint64_t{1} << 53) - 1) & ~(uint64_t{1} << 51);  // -26 to 25
 constexpr int32_t kMaxMvd = 1 << 15;
 
 }  // namespace

@@ -130,10 +130,7 @@ private:
         mb_.intra_chroma_pred_mode = coder_.intra_chroma_pred_mode(mb_.intra_chroma_pred_mode);
     }
 
-    int n_parts() const {
-        constexpr int kParts[] = {1, 2, 2, 4};
-        return facts_.is_direct ? 0 : kParts[static_cast<size_t>(facts_.shape)];
-    }
+    int n_parts() const { return facts_.is_direct ? 0 : h264::n_parts(facts_.shape); }
 
     Partition part(int i) const {
         switch (facts_.shape) {

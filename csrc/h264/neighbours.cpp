@@ -148,11 +148,10 @@ void AvcCursor::record_motion() {
     const Position& p = position_;
     MotionField& field = motion_.edit();
     if (p.mb.kind != MbKind::kInter) return field.put_intra(p.next_mb);
-    constexpr std::array<size_t, 4> kCorners{0, 3, 12, 15};
     MotionField::Mb blocks;
-    for (size_t i = 0; i < field.n_vectors(); ++i) {
-        const size_t block = field.n_vectors() == 4 ? kCorners[i] : i;
-        const size_t quarter = block / 8 * 2 + block % 4 / 2;
+    for (uint32_t i = 0; i < field.n_vectors(); ++i) {
+        const uint32_t block = field.n_vectors() == 4 ? kCornerBlocks[i] : i;
+        const uint32_t quarter = quarter_of(block);
         const size_t list = p.mb.ref_idx[quarter] >= 0 ? 0 : 1;
         const int8_t ref_idx = list == 0 ? p.mb.ref_idx[quarter] : p.b.ref_idx[quarter];
         blocks[i] = {

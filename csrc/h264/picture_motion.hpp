@@ -43,7 +43,7 @@ public:
         const Chunk& chunk = *chunks_[mb / kChunkMbs];
         const uint32_t i = mb % kChunkMbs;
         // Blocks of one quarter have one reference.
-        const uint32_t quarter = n_vectors_ == 4 ? block : block / 8 * 2 + block % 4 / 2;
+        const uint32_t quarter = n_vectors_ == 4 ? block : quarter_of(block);
         const uint8_t reference = chunk.references[4 * i + quarter];
         if (reference == kIntra) return {};
         return {

@@ -5,6 +5,7 @@
 
 #include "h264/cabac_zero_words.hpp"
 #include "h264/cursor.hpp"
+#include "h264/emulation_prevention.hpp"
 #include "h264/mb_coder_cabac.hpp"
 #include "h264/mb_coder_cavlc.hpp"
 #include "h264/random_macroblocks.hpp"
@@ -29,15 +30,7 @@ std::vector<uint8_t> rbsp_of(std::span<const uint8_t> unit) {
 /// The other way, header included.
 void put_nal(std::vector<uint8_t>& out, uint8_t header, std::span<const uint8_t> rbsp) {
     out.push_back(header);
-    int n_zeros = 0;
-    for (const uint8_t byte : rbsp) {
-        if (n_zeros == 2 && byte <= 3) {
-            out.push_back(3);
-            n_zeros = 0;
-        }
-        out.push_back(byte);
-        n_zeros = byte == 0 ? n_zeros + 1 : 0;
-    }
+    const int n_zeros = put_escaped(out, rbsp);
     if (n_zeros == 2) out.push_back(3);  // no NAL unit ends with 00
 }
 
@@ -45,14 +38,6 @@ std::vector<bool> bits_of(std::span<const uint8_t> bytes, size_t first, size_t e
     std::vector<bool> bits;
     for (size_t i = first; i < end; ++i) bits.push_back((bytes[i / 8] >> (7 - i % 8)) & 1);
     return bits;
-}
-
-/// With zeros to the end of the last byte.
-std::vector<uint8_t> bytes_of(const std::vector<bool>& bits) {
-    std::vector<uint8_t> bytes((bits.size() + 7) / 8);
-    for (size_t i = 0; i < bits.size(); ++i)
-        bytes[i / 8] = static_cast<uint8_t>(bytes[i / 8] | (bits[i] ? 0x80 >> i % 8 : 0));
-    return bytes;
 }
 
 ContextStates states_of(const RecodeSliceHeader& header, int cabac_init_idc) {

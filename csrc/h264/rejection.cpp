@@ -337,9 +337,7 @@ Code AvcCursor::why_not_macroblock_value(int64_t value, int32_t& limit) const {
             if (p.limits.is_b) return why_not_direct(limit);
             return (p.slice.usable_refs[0] & 1) != 0 ? too_many_mvs() : Code::kRefIdxMissing;
         case Element::kMbType: {
-            const uint32_t n_inter = p.limits.is_b                   ? kBIntraTypes
-                                     : p.slice.type == SliceType::kP ? kPIntraTypes
-                                                                     : 0;
+            const uint32_t n_inter = p.slice.n_inter_types();
             if (number > kIPcm + n_inter) return Code::kElementRange;
             if (number >= n_inter) return Code::kIntraPredMode;
             if (p.limits.is_b) return why_not_b_type(number, limit);

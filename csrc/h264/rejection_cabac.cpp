@@ -1,7 +1,6 @@
 // Why a bit of CABAC is refused. What is wrong shows at the first bin that the bits so far leave
 // possible and no legal value has: all that is legal before it leads nowhere.
 #include "h264/cursor.hpp"
-#include "h264/exp_golomb.hpp"
 
 namespace pycodec_lm::h264 {
 namespace {
@@ -49,10 +48,7 @@ Status AvcCursor::why_not_bin(bool bin) const {
     const CabacPosition& c = position_.cabac;
     if (!c.string.can_be(bin, c.legal)) {
         const int32_t value = lowest_behind(c.string, bin);
-        // mb_qp_delta is mapped, 9.3.2.7.
-        return why_not(
-            position_.at == Element::kMbQpDelta ? signed_value(static_cast<uint64_t>(value)) : value
-        );
+        return why_not(value_of_string(position_.at, value));
     }
     const bool is_end = bin && c.string.ctx_idx() == kTerminate;
     return {

@@ -15,21 +15,7 @@ constexpr uint32_t kFirstsOf8x8 = 0x1111u << block::kLuma;  // of the four 4x4 b
 /// coded_block_flag's contexts.
 void AvcCursor::begin_cabac_residual() {
     Macroblock& mb = position_.mb;
-    const MbEdge* left = left_edge();
-    const MbEdge* top = top_edge();
-    const uint8_t elsewhere = mb.kind == MbKind::kInter ? 0 : 1;
-    for (int i = 0; i < 4; ++i) {
-        const auto at = static_cast<size_t>(i);
-        mb.luma_counts.put(-1, i, left ? left->luma[at] : elsewhere);
-        mb.luma_counts.put(i, -1, top ? top->luma[at] : elsewhere);
-    }
-    for (size_t c = 0; c < 2; ++c) {
-        for (int i = 0; i < 2; ++i) {
-            const auto at = static_cast<size_t>(i);
-            mb.chroma_counts[c].put(-1, i, left ? left->chroma[c][at] : elsewhere);
-            mb.chroma_counts[c].put(i, -1, top ? top->chroma[c][at] : elsewhere);
-        }
-    }
+    put_counts_around(mb.kind == MbKind::kInter ? 0 : 1);
     mb.coded_blocks = mb.blocks_of_pattern();
     if (mb.has_transform_8x8) mb.coded_blocks &= kFirstsOf8x8 | ~(((1u << 16) - 1) << block::kLuma);
     mb.block = 0;
@@ -51,9 +37,8 @@ void AvcCursor::begin_cabac_block() {
     const uint32_t rest = mb.coded_blocks >> mb.block;
     if (rest == 0) return end_macroblock();
     mb.block = static_cast<uint8_t>(mb.block + std::countr_zero(rest));
-    constexpr uint8_t kSizes[] = {16, 15, 16, 4, 15, 64};  // by BlockCat
     const BlockCat cat = block_cat();
-    mb.max_coeff = kSizes[static_cast<size_t>(cat)];
+    mb.max_coeff = kMaxNumCoeff[static_cast<size_t>(cat)];
     if (cat != BlockCat::kLuma8x8) return expect(Element::kCodedBlockFlag);
     begin_coded_block();
 }

@@ -88,24 +88,30 @@ uint8_t AvcCursor::coeff_table_of(int block) const {
     return n < 2 ? 0 : n < 4 ? 1 : n < 8 ? 2 : 3;
 }
 
-void AvcCursor::begin_residual() {
-    if (position_.limits.has_cabac) return begin_cabac_residual();
+/// What the neighbours have of blocks, coefficients or by CABAC whether they are coded, and of
+/// those that are not there.
+void AvcCursor::put_counts_around(uint8_t not_available) {
     Macroblock& mb = position_.mb;
     const MbEdge* left = left_edge();
     const MbEdge* top = top_edge();
-    constexpr uint8_t kNotAvailable = CoeffCounts<4>::kNotAvailable;
     for (int i = 0; i < 4; ++i) {
         const auto at = static_cast<size_t>(i);
-        mb.luma_counts.put(-1, i, left ? left->luma[at] : kNotAvailable);
-        mb.luma_counts.put(i, -1, top ? top->luma[at] : kNotAvailable);
+        mb.luma_counts.put(-1, i, left ? left->luma[at] : not_available);
+        mb.luma_counts.put(i, -1, top ? top->luma[at] : not_available);
     }
     for (size_t c = 0; c < 2; ++c) {
         for (int i = 0; i < 2; ++i) {
             const auto at = static_cast<size_t>(i);
-            mb.chroma_counts[c].put(-1, i, left ? left->chroma[c][at] : kNotAvailable);
-            mb.chroma_counts[c].put(i, -1, top ? top->chroma[c][at] : kNotAvailable);
+            mb.chroma_counts[c].put(-1, i, left ? left->chroma[c][at] : not_available);
+            mb.chroma_counts[c].put(i, -1, top ? top->chroma[c][at] : not_available);
         }
     }
+}
+
+void AvcCursor::begin_residual() {
+    if (position_.limits.has_cabac) return begin_cabac_residual();
+    Macroblock& mb = position_.mb;
+    put_counts_around(CoeffCounts<4>::kNotAvailable);
     mb.coded_blocks = mb.blocks_of_pattern();
     mb.block = 0;
     begin_block();

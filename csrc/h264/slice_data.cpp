@@ -12,11 +12,6 @@ constexpr int kSubMbMvs[] = {1, 2, 2, 4};  // Table 7-17
 constexpr int kNoMvLimit = 64;
 constexpr uint8_t kFirstLevelOfLargeBiParts = 31;  // Table A-4, MinLumaBiPredSize
 
-int n_parts(MbShape shape) {
-    constexpr int kParts[] = {1, 2, 2, 4};
-    return kParts[static_cast<size_t>(shape)];
-}
-
 /// The values below n of which a predicate holds, a bit each.
 template <class IsLegal>
 uint64_t values_below(uint32_t n, const IsLegal& is_legal) {
@@ -108,9 +103,7 @@ uint32_t AvcCursor::max_skip_run(uint32_t most) const {
 uint64_t AvcCursor::legal_mb_types() const {
     constexpr uint64_t kOfMode =
         0b1'0001'0001'0001'0001'0001'0;  // Intra_16x16 of a mode, Table 7-11
-    const uint32_t n_inter = position_.limits.is_b                   ? kBIntraTypes
-                             : position_.slice.type == SliceType::kP ? kPIntraTypes
-                                                                     : 0;
+    const uint32_t n_inter = position_.slice.n_inter_types();
     uint64_t types = 1 | uint64_t{1} << kIPcm;
     for (uint32_t mode = 0; mode < 4; ++mode) {
         if (is_legal_intra16x16_mode(mode)) types |= kOfMode << mode;
@@ -120,8 +113,9 @@ uint64_t AvcCursor::legal_mb_types() const {
 }
 
 uint64_t AvcCursor::legal_sub_mb_types() const {
-    constexpr uint32_t kSubMbTypes = 16;
-    return values_below(kSubMbTypes, [this](uint32_t type) { return is_legal_sub_mb_type(type); });
+    return values_below(kNumBSubMbTypes, [this](uint32_t type) {
+        return is_legal_sub_mb_type(type);
+    });
 }
 
 uint64_t AvcCursor::legal_intra_chroma_modes() const {

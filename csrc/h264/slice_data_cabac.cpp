@@ -1,14 +1,11 @@
 // Slice data by CABAC: which syntax element comes next and how its bins are
 // made, 7.3.4, 7.3.5, 9.3. What the elements say is slice_data.cpp's.
 #include "h264/cursor.hpp"
+#include "h264/exp_golomb.hpp"
 #include "h264/mb_syntax.hpp"
 
 namespace pycodec_lm::h264 {
 namespace {
-
-constexpr uint64_t kAnySymbol = ~uint64_t{0};
-constexpr uint64_t kMappedQpDeltas =
-    ((uint64_t{1} << 53) - 1) & ~(uint64_t{1} << 51);  // of -26 to 25, 9.3.2.7
 
 MbSliceType slice_type_of(const SliceHeader& slice) {
     return slice.type == SliceType::kI   ? MbSliceType::kI
@@ -151,6 +148,11 @@ void AvcCursor::begin_mvd(int component, SignedRange legal) {
     position_.cabac.string = binarization::mvd(component, sum);
     position_.cabac.legal =
         BinValues::of_range(static_cast<int32_t>(legal.first), static_cast<int32_t>(legal.last));
+}
+
+/// What the value of a string says: mb_qp_delta is mapped, 9.3.2.7.
+int64_t AvcCursor::value_of_string(Element element, int32_t value) {
+    return element == Element::kMbQpDelta ? signed_value(static_cast<uint64_t>(value)) : value;
 }
 
 /// The element that is due has a value.

@@ -68,6 +68,11 @@ struct SliceHeader {
     std::array<uint32_t, 2> usable_refs{};  // reference indices that have a picture, by list
     RefPicLists lists{};
 
+    /// mb_type from which on they are those of I slices: Tables 7-13, 7-14.
+    uint8_t n_inter_types() const {
+        if (type == SliceType::kI) return 0;
+        return type == SliceType::kP ? kPIntraTypes : kBIntraTypes;
+    }
     bool is_idr() const { return nal_unit_type == nal::kIdrSlice; }
     bool is_reference() const { return nal_ref_idc != 0; }
 };

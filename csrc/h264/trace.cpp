@@ -5,7 +5,6 @@
 #include <span>
 
 #include "h264/cabac_steps.hpp"
-#include "h264/exp_golomb.hpp"
 #include "h264/residual_tables.hpp"
 #include "h264/trace_rows.hpp"
 
@@ -286,9 +285,7 @@ private:
         }
         BinString string = c.string;
         string.take(bin);
-        const bool is_mapped = ahead_.element() == Element::kMbQpDelta;  // 9.3.2.7
-        field_.value =
-            is_mapped ? signed_value(static_cast<uint64_t>(string.value())) : string.value();
+        field_.value = AvcCursor::value_of_string(ahead_.element(), string.value());
     }
 
     void open_string(size_t at, int bit) {
@@ -414,11 +411,9 @@ private:
     void note_type(Element element) {
         if (element == Element::kMbType) {
             // Tables 7-13 and 7-14: the types of I slices follow those of P and B slices.
-            const SliceType slice = ahead_.slice().type;
-            const int64_t first = slice == SliceType::kB ? kFirstBType : kFirstPType;
-            const int64_t n_inter = slice == SliceType::kI   ? 0
-                                    : slice == SliceType::kP ? kPIntraTypes
-                                                             : kBIntraTypes;
+            const SliceHeader& slice = ahead_.slice();
+            const int64_t first = slice.type == SliceType::kB ? kFirstBType : kFirstPType;
+            const int64_t n_inter = slice.n_inter_types();
             const int64_t type =
                 field_.value < n_inter ? first + field_.value : field_.value - n_inter;
             is_intra_ = type < kFirstPType;

@@ -206,9 +206,8 @@ BinValues AvcWriter::bin_values(int64_t first, int64_t last) const {
         values.last = static_cast<int32_t>(std::min<int64_t>(last, legal.last));
         return values;
     }
-    const bool is_mapped = ahead_.element() == Element::kMbQpDelta;  // 9.3.2.7
     for (int symbol = 0; symbol < 64; ++symbol) {
-        const int64_t value = is_mapped ? signed_value(static_cast<uint64_t>(symbol)) : symbol;
+        const int64_t value = AvcCursor::value_of_string(ahead_.element(), symbol);
         if (first <= value && value <= last) values.symbols |= uint64_t{1} << symbol;
     }
     values.symbols &= legal.symbols;

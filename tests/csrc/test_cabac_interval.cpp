@@ -312,11 +312,14 @@ TEST(an_interval_of_known_bits_is_what_the_engine_decodes) {
                              : ctx_idx == kTerminate ? decoder.decode_terminate()
                                                      : decoder.decode_decision(decoded[ctx_idx]);
             // As many bits as it takes until the other bin cannot be.
-            while (interval.can_be(!bin, ctx_idx, states)) {
+            const auto can_be = [&](bool some_bin) {
+                return interval.part_of(some_bin, ctx_idx, states) != CabacInterval::Part::kNone;
+            };
+            while (can_be(!bin)) {
                 CHECK(interval.n_open() > 0);
                 give_bits(1);
             }
-            CHECK(interval.can_be(bin, ctx_idx, states));
+            CHECK(can_be(bin));
             if (ctx_idx == kTerminate && bin) break;
             interval.take_bin(bin, ctx_idx, states);
             CHECK(states == decoded);

@@ -1,5 +1,8 @@
 """The smallest streams, bit by bit: two macroblocks, one IDR picture, P pictures."""
 
+from pycodec_lm import _core
+from pycodec_lm.avc_grammar import AvcGrammar
+
 START = b"\0\0\1"
 LONG_START = b"\0\0\0\1"
 
@@ -58,3 +61,21 @@ def p_picture(*mbs: str, frame_num: int = 1, first_mb: int = 0) -> bytes:
 
 HEAD = LONG_START + sps() + LONG_START + pps()
 STREAM = HEAD + START + idr() + LONG_START + p_picture()
+
+
+def judged_alike(data: bytes) -> bool:
+    """Whether no byte of it is refused; asserts that whole units and bytes are judged alike."""
+    status, n_pictures = _core.check_h264(data)
+    cursor = _core.AvcCursor(AvcGrammar(portable=False))
+    slow = cursor.push(data)
+    if slow:
+        assert cursor.is_complete() == bool(status)
+        assert cursor.n_pictures == n_pictures
+    else:
+        assert (slow.code, slow.element, slow.offset, slow.bit) == (
+            status.code,
+            status.element,
+            status.offset,
+            status.bit,
+        )
+    return bool(slow)

@@ -30,11 +30,11 @@ FIELDS = {
 }
 
 
-def write(n_pictures: int = 1, grammar: AvcGrammar = STANDARD, **wanted: int) -> bytes:
-    """A stream of I pictures: of each field the value wanted, else the one nearest to 0."""
+def write(**wanted: int) -> bytes:
+    """A stream of one I picture: of each field the value wanted, else the one nearest to 0."""
     values = FIELDS | wanted
-    writer = _core.AvcWriter(grammar)
-    units = [7, 8] + [5] * n_pictures
+    writer = _core.AvcWriter(STANDARD)
+    units = [7, 8, 5]
     while units or not writer.is_between_units():
         if writer.is_between_units():
             unit = units.pop(0)
@@ -44,9 +44,7 @@ def write(n_pictures: int = 1, grammar: AvcGrammar = STANDARD, **wanted: int) ->
             writer.end_unit()
             continue
         element = writer.field()[0]
-        value = {"nal_unit_type": unit, "idr_pic_id": n_pictures - len(units)}.get(element)
-        if value is None:
-            value = values.get(element, 0)
+        value = unit if element == "nal_unit_type" else values.get(element, 0)
         nearest = writer.lowest_legal(value, HIGHEST)
         if nearest is None:
             nearest = writer.highest_legal(LOWEST, value)

@@ -26,6 +26,8 @@ STYLES = [
     ("veryslow", "animation"),
 ]
 N_FRAMES = 14
+# Slice headers differ in counters only.
+PLAIN = {"x264-params": "bframes=0:ref=1:scenecut=0:mbtree=0:weightp=0:aq-mode=0:qp=30"}
 
 
 def filmed(seed: int) -> NDArray[np.uint8]:
@@ -65,8 +67,7 @@ def test_mp4_files_of_libx264_are_valid(preset: str, tune: str, tmp_path: Path) 
 def test_like_follows_pictures_that_libx264_signed() -> None:
     import avc_pixels
 
-    options = {"x264-params": "bframes=0:ref=1:scenecut=0:mbtree=0:weightp=0:aq-mode=0:qp=30"}
-    clip = avc_pixels.x264_stream(filmed(3), preset="medium", **options)
+    clip = avc_pixels.x264_stream(filmed(3), preset="medium", **PLAIN)
     assert pcl.check(clip), pcl.check(clip).message
     plain, counts = _core.recode_avc(clip, cabac=True)
     assert counts["marked slices"] > 0
@@ -82,8 +83,7 @@ def test_budgets_hold_by_cabac() -> None:
     from pycodec_lm.bench.mask_walk import MaskWalk, least_tokens
     from pycodec_lm.bench.vocabularies import byte_vocabulary, pair_vocabulary
 
-    options = {"x264-params": "bframes=0:ref=1:scenecut=0:mbtree=0:weightp=0:aq-mode=0:qp=30"}
-    clip = avc_pixels.x264_stream(filmed(3)[:4, :48, :64], preset="medium", **options)
+    clip = avc_pixels.x264_stream(filmed(3)[:4, :48, :64], preset="medium", **PLAIN)
     grammar = AvcGrammar.like(clip)
     for info in (byte_vocabulary(), pair_vocabulary([clip], 60)):
         compiled = pcl.compile_grammar(grammar, info)
