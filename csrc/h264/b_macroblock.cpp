@@ -25,6 +25,20 @@ void AvcCursor::reset_macroblock() {
     p.b = {};
     p.b.left = left;
     p.mb.ref_idx.fill(kNoRefIdx);
+    const BSlice& b = *context_->b_slice;
+    if (b.is_spatial && b.col != nullptr) p.b.spatial = spatial_direct();
+}
+
+/// In front of a macroblock that may be skipped. What B_Skip infers is asked for before it is.
+void AvcCursor::begin_skip() {
+    if (position_.limits.is_b) reset_macroblock();
+    expect(position_.limits.has_cabac ? Element::kMbSkipFlag : Element::kMbSkipRun);
+}
+
+/// It is not skipped.
+void AvcCursor::end_skip() {
+    if (position_.limits.is_b) return expect(Element::kMbType);
+    begin_macroblock();
 }
 
 /// Some reference indices go with prediction from these lists.
@@ -100,12 +114,8 @@ void AvcCursor::take_b_sub_type(uint8_t type) {
         is_direct ? n_direct_mvs_of_quarter() : facts.n_parts() * std::popcount(facts.lists);
     mb.n_mvs = static_cast<uint8_t>(mb.n_mvs + n_mvs);
     if (++mb.part < 4) return;
-    const bool is_spatial = context_->b_slice->is_spatial;
-    std::optional<SpatialDirect> spatial;
     for (int quarter = 0; quarter < 4; ++quarter) {
-        if (p.b.lists[static_cast<size_t>(quarter)] != BMacroblock::kDirect) continue;
-        if (!spatial) spatial = is_spatial ? spatial_direct() : SpatialDirect{};
-        put_direct(quarter, *spatial);
+        if (p.b.lists[static_cast<size_t>(quarter)] == BMacroblock::kDirect) put_direct(quarter);
     }
     begin_references();
 }

@@ -178,6 +178,14 @@ inline constexpr uint8_t kLast8x8[63] = {
     3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8,
 };
 
+/// ctxIdx of mb_skip_flag: 9.3.3.1.1.1.
+constexpr uint16_t ctx_of_mb_skip_flag(
+    MbSliceType slice, const NeighbourMb* a, const NeighbourMb* b
+) {
+    const int offset = slice == MbSliceType::kP ? kMbSkipFlagP : kMbSkipFlagB;
+    return static_cast<uint16_t>(offset + (a && !a->is_skipped) + (b && !b->is_skipped));
+}
+
 /// ctxIdx of mb_type in I slices: Table 9-39 and 9.3.3.1.2. What neighbours add to the first comes
 /// later.
 constexpr uint16_t ctx_of_i_mb_type(Bins bins) {

@@ -28,10 +28,8 @@ unsigned pair_of(const NeighbourMb* a, const NeighbourMb* b, int bin_idx, Condit
 
 namespace binarization {
 
-// 9.3.3.1.1.1
 BinString mb_skip_flag(MbSliceType slice, const NeighbourMb* a, const NeighbourMb* b) {
-    const int offset = slice == MbSliceType::kP ? kMbSkipFlagP : kMbSkipFlagB;
-    return flag(offset + count_of(a, b, [](const NeighbourMb& n) { return !n.is_skipped; }));
+    return flag(ctx_of_mb_skip_flag(slice, a, b));
 }
 
 // 9.3.3.1.1.3

@@ -123,6 +123,15 @@ public:
         return any_positive || (is_signed_ && any_negative);
     }
 
+    static constexpr int32_t kNoValue = INT32_MIN;
+
+    /// The value of a string that has not begun, all of whose bins come from `next_bin(ctx_idx)`:
+    /// what take() comes to. kNoValue where bins are none's, or are a magnitude over 2^20.
+    template <class NextBin>
+    constexpr int32_t decode(const NextBin& next_bin) const {
+        return code_ != nullptr ? decode_symbol(next_bin) : decode_number(next_bin);
+    }
+
     /// Takes a bin behind which there is a value.
     constexpr void take(bool bin) {
         ++n_bins_;
@@ -196,6 +205,40 @@ private:
 
     constexpr void end_magnitude() {
         phase_ = is_signed_ && value_ != 0 ? Phase::kSign : Phase::kWhole;
+    }
+
+    template <class NextBin>
+    constexpr int32_t decode_symbol(const NextBin& next_bin) const {
+        unsigned increments = increments_;
+        int node = 0;
+        do {
+            uint16_t ctx_idx = code_->ctx_idx[static_cast<size_t>(node)];
+            if (ctx_idx != kBypass && ctx_idx != kTerminate)
+                ctx_idx = static_cast<uint16_t>(ctx_idx + first_ctx_ + (increments & 3));
+            increments >>= 2;
+            node = code_->code.node(node).children[next_bin(ctx_idx)];
+        } while (node > 0);
+        return node < 0 ? -node - 1 : kNoValue;
+    }
+
+    template <class NextBin>
+    constexpr int32_t decode_number(const NextBin& next_bin) const {
+        constexpr int kMostBits = 20;
+        if (!next_bin(first_ctx_)) return 0;
+        int32_t value = 1;
+        for (uint16_t ctx_idx = next_ctx_; value < u_coff_ && next_bin(ctx_idx); ++value)
+            ctx_idx = std::min<uint16_t>(ctx_idx + 1, last_ctx_);
+        if (value == u_coff_) {
+            int n_bits = n_bits_;
+            for (; next_bin(kBypass); ++n_bits) {
+                if (n_bits == kMostBits) return kNoValue;
+                value += int32_t{1} << n_bits;
+            }
+            while (n_bits-- > 0) {
+                if (next_bin(kBypass)) value += int32_t{1} << n_bits;
+            }
+        }
+        return is_signed_ && next_bin(kBypass) ? -value : value;
     }
 
     const BinCode* code_ = nullptr;  // none of a number

@@ -15,20 +15,50 @@ constexpr int kMostEscape = 15;  // ones of its suffix; more are no level
 
 bool CabacSliceReader::take() {
     if (!engine_.is_valid_start()) return false;
-    while (true) {
-        const Element element = p_.at;
-        if (element == Element::kMbType) mb_begin_ = at();
-        if (element >= Element::kCodedBlockFlag) {
-            if (!take_blocks()) return false;
-            continue;
-        }
-        if (!take_string()) return false;
-        if (is_past_end()) return false;
-        if (element == Element::kEndOfSliceFlag && p_.at == Element::kRbspTrailingBits) {
-            c_.n_bins += n_bins_;
-            return is_at_end();
-        }
+    while (p_.at != Element::kRbspTrailingBits) {
+        if (!take_due() || is_past_end()) return false;
     }
+    c_.n_bins += n_bins_;
+    return is_at_end();
+}
+
+/// The element that is due, or all residual blocks.
+bool CabacSliceReader::take_due() {
+    switch (p_.at) {
+        case Element::kMbSkipFlag:
+            return take_mb_skip_flag();
+        case Element::kEndOfSliceFlag:
+            return take_end_of_slice_flag();
+        case Element::kCodedBlockFlag:
+        case Element::kSignificantCoeffFlag:
+            return take_blocks();
+        case Element::kMbType:
+            mb_begin_ = at();
+            return take_element();
+        default:
+            return take_element();
+    }
+}
+
+bool CabacSliceReader::take_mb_skip_flag() {
+    const auto says = [](const MbEdge* edge) { return edge ? &edge->cabac.says : nullptr; };
+    const uint16_t ctx_idx = bin_codes::ctx_of_mb_skip_flag(
+        p_.limits.is_b ? MbSliceType::kB : MbSliceType::kP, says(cursor_.left_edge()),
+        says(cursor_.top_edge())
+    );
+    ++n_bins_;
+    const bool is_skipped = engine_.decode_decision(c_.states[ctx_idx]);
+    if (is_skipped && cursor_.max_skip_run(1) == 0) return false;
+    cursor_.take_string_value(is_skipped);
+    return true;
+}
+
+bool CabacSliceReader::take_end_of_slice_flag() {
+    ++n_bins_;
+    const bool is_end = engine_.decode_terminate();
+    if (!cursor_.is_due_value(is_end)) return false;
+    cursor_.take_string_value(is_end);
+    return true;
 }
 
 bool CabacSliceReader::decode(uint16_t ctx_idx) {
@@ -38,17 +68,15 @@ bool CabacSliceReader::decode(uint16_t ctx_idx) {
     return engine_.decode_decision(c_.states[ctx_idx]);
 }
 
-/// An element that is not of a residual block.
-bool CabacSliceReader::take_string() {
-    BinString& string = c_.string;
-    do {
-        const bool bin = decode(string.ctx_idx());
-        if (!string.can_be(bin, c_.legal)) return false;
-        string.take(bin);
-    } while (!string.is_whole());
-    if (is_pcm()) return take_pcm();
+/// Any element that is not of a residual block.
+bool CabacSliceReader::take_element() {
+    const int32_t value =
+        cursor_.due_string().decode([this](uint16_t ctx_idx) { return decode(ctx_idx); });
+    if (value == BinString::kNoValue || !cursor_.is_due_value(value)) return false;
+    if (p_.at == Element::kMbType && value == p_.slice.n_inter_types() + kIPcm)
+        return take_pcm(value);
     const bool was_in_macroblock = p_.at >= Element::kMbType;
-    cursor_.take_string();
+    cursor_.take_string_value(value);
     if (was_in_macroblock && p_.at == Element::kEndOfSliceFlag) {
         c_.n_mb_bits = static_cast<uint16_t>(std::min<uint64_t>(at() - mb_begin_, UINT16_MAX));
         return cursor_.is_cabac_limit_far();
@@ -78,9 +106,8 @@ bool CabacSliceReader::take_blocks() {
         ++mb.block;
     }
     c_.n_mb_bits = static_cast<uint16_t>(std::min<uint64_t>(at() - mb_begin_, UINT16_MAX));
-    if (!cursor_.is_cabac_limit_far() || is_past_end()) return false;
+    if (!cursor_.is_cabac_limit_far()) return false;
     cursor_.end_macroblock();
-    cursor_.begin_string();
     return true;
 }
 
@@ -145,14 +172,10 @@ bool CabacSliceReader::take_level(ContextState& next) {
     return level <= kMaxLevelMinus1;
 }
 
-bool CabacSliceReader::is_pcm() const {
-    return p_.at == Element::kMbType && c_.string.value() == p_.slice.n_inter_types() + kIPcm;
-}
-
 /// pcm_alignment_zero_bit, pcm samples, and the start of another code.
-bool CabacSliceReader::take_pcm() {
+bool CabacSliceReader::take_pcm(int32_t mb_type) {
     p_.bit = at() & 7;
-    cursor_.take_string();
+    cursor_.take_string_value(mb_type);
     uint64_t i = at();
     for (; i % 8 != 0; ++i) {
         if (i > end_ || bit_at(i)) return false;

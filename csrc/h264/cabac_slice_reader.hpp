@@ -32,12 +32,14 @@ private:
     /// The engine has read further than a code that ends in time lets it.
     bool is_past_end() const { return at() > end_ + 9; }
     bool decode(uint16_t ctx_idx);
-    bool take_string();
+    bool take_due();
+    bool take_element();
+    bool take_mb_skip_flag();
+    bool take_end_of_slice_flag();
     bool take_blocks();
     bool take_block(BlockCat cat);
     bool take_level(ContextState& next);
-    bool is_pcm() const;
-    bool take_pcm();
+    bool take_pcm(int32_t mb_type);
     bool is_at_end() const;
     bool bit_at(uint64_t i) const { return (rbsp_[i / 8] >> (7 - i % 8)) & 1; }
 

@@ -325,6 +325,8 @@ private:
     bool is_b_slice() const { return position_.limits.is_b; }
     void begin_b_slice();
     void reset_macroblock();
+    void begin_skip();
+    void end_skip();
     bool has_refs(uint8_t lists) const;
     bool is_legal_b_type(uint8_t mb_type) const;
     bool is_legal_b_sub_type(uint64_t type) const;
@@ -334,27 +336,24 @@ private:
     void next_b_reference();
     void next_b_motion();
     // direct_prediction.cpp
-    struct SpatialDirect {
-        std::array<int8_t, 2> ref_idx{};  // by list
-        std::array<MotionVector, 2> mv{};
-
-        int n_lists() const { return (ref_idx[0] >= 0) + (ref_idx[1] >= 0); }
-    };
     bool is_legal_direct(std::optional<int> quarter, int n_mvs_left) const;
     int n_direct_mvs_of_quarter() const;
     uint32_t max_b_skip_run(uint32_t most) const;
-    void put_direct(int quarter, const SpatialDirect& spatial);
-    void put_direct_macroblock();
+    void put_direct(int quarter);
+    std::optional<SpatialDirect> even_direct() const;
+    std::optional<SpatialDirect> put_direct_macroblock();
     uint8_t shape_of_direct() const;
     void skip_b_macroblock();
+    void skip_each_b_macroblock(uint32_t n);
     void skip_b_macroblocks(uint32_t n);
     // neighbours.cpp
     void leave_macroblock();
     void put_edges_of_list_1();
-    void record_skipped(MotionVector mv);
+    void leave_skipped(const SpatialDirect& motion);
     void record_motion();
     void prepare_edges();
     void move_on(uint32_t n);
+    void skip_macroblock();
     void skip_macroblocks(uint32_t n);
     void put_still_edges(uint32_t n);
     const MbEdge& slot(uint32_t distance) const;
@@ -385,8 +384,6 @@ private:
     template <int kList>
     MotionVector predict_partition() const;
     MotionVector skip_motion() const;
-    template <int kList>
-    void infer_from_neighbours(SpatialDirect& direct) const;
     SpatialDirect spatial_direct() const;
     // slice_data_cabac.cpp
     void begin_cabac();
@@ -394,10 +391,15 @@ private:
     void begin_cabac_macroblock();
     void begin_string();
     size_t list_in_turn() const { return position_.limits.is_b ? position_.b.list : 0; }
-    void begin_ref_idx();
-    void begin_mvd(int component, SignedRange legal);
+    BinString due_string() const;
+    BinString due_ref_idx() const;
+    BinString due_mvd(int component) const;
+    BinString due_residual_string() const;
+    BinValues due_values() const;
+    bool is_due_value(int32_t value) const;
     static int64_t value_of_string(Element element, int32_t value);
     void take_string();
+    void take_string_value(int32_t value);
     void note_ref_idx(int32_t ref_idx);
     void note_mvd(int32_t mvd);
     void put_cabac_edges(CabacEdge& bottom, CabacEdge& right) const;
@@ -410,7 +412,6 @@ private:
     void note_coded_block();
     void begin_coded_block();
     bool is_coded_beside(bool to_left) const;
-    void begin_residual_string();
     void take_cabac_residual(int32_t value);
     // cabac_bins.cpp
     class BinSyntax;

@@ -11,6 +11,12 @@ bool is_within(const SliceLimits& limits, int x, int y) {
     return x >= -limits.mv_x && x < limits.mv_x && y >= -limits.mv_y && y < limits.mv_y;
 }
 
+/// colZeroFlag, 8.4.1.2.2.
+bool is_col_zero(const BSlice& b, const ColBlock& col) {
+    constexpr auto is_small = [](int16_t c) { return c >= -1 && c <= 1; };
+    return b.is_col_short_term && col.is_ref_idx_0 && is_small(col.mv.x) && is_small(col.mv.y);
+}
+
 struct TemporalVectors {
     int x[2];
     int y[2];
@@ -71,16 +77,15 @@ bool AvcCursor::is_legal_direct(std::optional<int> quarter, int n_mvs_left) cons
         return 2 * n_quarters <= n_mvs_left && is_legal_temporal(b, p.limits, p.next_mb, quarter);
     // A reference of a neighbour is one that it could have; its vectors are in range, so is their
     // median.
-    const SpatialDirect inferred = spatial_direct();
-    const auto [ref_idx_l0, ref_idx_l1] = inferred.ref_idx;
-    const int n_lists = inferred.n_lists();
+    const auto [ref_idx_l0, ref_idx_l1] = p.b.spatial.ref_idx;
+    const int n_lists = p.b.spatial.n_lists();
     if (n_lists * n_quarters > n_mvs_left) return false;
     return n_lists < 2 || ((b.partners[static_cast<size_t>(ref_idx_l0)] >> ref_idx_l1) & 1) != 0;
 }
 
 /// Of a macroblock, or of each B_Direct_8x8 of it: MvCnt counts the first vector of a quarter.
 int AvcCursor::n_direct_mvs_of_quarter() const {
-    return context_->b_slice->is_spatial ? spatial_direct().n_lists() : 2;
+    return context_->b_slice->is_spatial ? position_.b.spatial.n_lists() : 2;
 }
 
 /// The largest legal mb_skip_run of a B slice that is not over `most`.
@@ -98,6 +103,7 @@ uint32_t AvcCursor::max_b_skip_run(uint32_t most) const {
         uint32_t n_legal = 0;
         while (n_legal < n && each.is_legal_direct(std::nullopt, each.n_mvs_left())) {
             each.skip_b_macroblock();
+            each.reset_macroblock();
             ++n_legal;
         }
         return n_legal;
@@ -117,28 +123,25 @@ uint32_t AvcCursor::max_b_skip_run(uint32_t most) const {
 }
 
 /// Gives a quarter of the macroblock the motion that is inferred for it.
-void AvcCursor::put_direct(int quarter, const SpatialDirect& spatial) {
+void AvcCursor::put_direct(int quarter) {
     Position& p = position_;
     const BSlice& b = *context_->b_slice;
     const MotionField& field = *b.col->field;
+    const SpatialDirect zero = p.b.spatial.where_col_is_zero();
     const auto q = static_cast<size_t>(quarter);
     const bool is_whole = field.n_vectors() == 4;
     const uint32_t first = kCornerBlocks[q] / 8 * 8 + kCornerBlocks[q] % 4 / 2 * 2;
+    ColBlock col;
     for (uint32_t i = 0; i < 4; ++i) {
         const uint32_t block = first + i / 2 * 4 + i % 2;
-        const ColBlock col = field.at(p.next_mb, is_whole ? static_cast<uint32_t>(quarter) : block);
+        if (i == 0 || !is_whole)
+            col = field.at(p.next_mb, is_whole ? static_cast<uint32_t>(quarter) : block);
         if (b.is_spatial) {
-            constexpr auto is_small = [](int16_t c) { return c >= -1 && c <= 1; };
-            const bool is_col_zero =
-                b.is_col_short_term && col.is_ref_idx_0 && is_small(col.mv.x) && is_small(col.mv.y);
-            const auto vector = [&](size_t list) {
-                const bool is_zero = spatial.ref_idx[list] == 0 && is_col_zero;
-                return is_zero ? MotionVector{} : spatial.mv[list];
-            };
-            p.mb.ref_idx[q] = spatial.ref_idx[0];
-            p.b.ref_idx[q] = spatial.ref_idx[1];
-            p.mb.mv[block] = vector(0);
-            p.b.mv[block] = vector(1);
+            const SpatialDirect& motion = is_col_zero(b, col) ? zero : p.b.spatial;
+            p.mb.ref_idx[q] = motion.ref_idx[0];
+            p.b.ref_idx[q] = motion.ref_idx[1];
+            p.mb.mv[block] = motion.mv[0];
+            p.b.mv[block] = motion.mv[1];
             continue;
         }
         const int8_t ref_idx_l0 =
@@ -151,37 +154,72 @@ void AvcCursor::put_direct(int quarter, const SpatialDirect& spatial) {
     }
 }
 
-/// B_Skip and B_Direct_16x16.
-void AvcCursor::put_direct_macroblock() {
-    Position& p = position_;
+/// What spatial direct prediction infers for each block of the macroblock, where that is the same.
+std::optional<SpatialDirect> AvcCursor::even_direct() const {
+    const Position& p = position_;
     const BSlice& b = *context_->b_slice;
+    if (!b.is_spatial) return std::nullopt;
+    const SpatialDirect zero = p.b.spatial.where_col_is_zero();
+    if (zero == p.b.spatial) return zero;
+    const MotionField& field = *b.col->field;
+    const uint32_t n = field.n_vectors();
+    const bool is_first_zero = is_col_zero(b, field.at(p.next_mb, 0));
+    for (uint32_t block = 1; block < n; ++block) {
+        if (is_col_zero(b, field.at(p.next_mb, block)) != is_first_zero) return std::nullopt;
+    }
+    return is_first_zero ? zero : p.b.spatial;
+}
+
+/// B_Skip and B_Direct_16x16.
+///
+/// @return the motion of all blocks, where they have the same
+std::optional<SpatialDirect> AvcCursor::put_direct_macroblock() {
+    Position& p = position_;
     p.b.is_direct = true;
     p.mb.shape = MbShape::k8x8;
     p.mb.sub_mb_type.fill(shape_of_direct());
-    const SpatialDirect spatial = b.is_spatial ? spatial_direct() : SpatialDirect{};
-    for (int quarter = 0; quarter < 4; ++quarter) put_direct(quarter, spatial);
-    p.mb.n_mvs = static_cast<uint8_t>(4 * (b.is_spatial ? spatial.n_lists() : 2));
+    p.mb.n_mvs = static_cast<uint8_t>(4 * n_direct_mvs_of_quarter());
+    const auto even = even_direct();
+    if (even) {
+        p.mb.ref_idx.fill(even->ref_idx[0]);
+        p.b.ref_idx.fill(even->ref_idx[1]);
+        p.mb.mv.fill(even->mv[0]);
+        p.b.mv.fill(even->mv[1]);
+    } else {
+        for (int quarter = 0; quarter < 4; ++quarter) put_direct(quarter);
+    }
+    return even;
 }
 
 /// The vectors of direct_8x8_inference_flag are of whole quarters.
 uint8_t AvcCursor::shape_of_direct() const { return sps().direct_8x8_inference_flag ? 0 : 3; }
 
+/// One that is reset.
 void AvcCursor::skip_b_macroblock() {
-    reset_macroblock();
     position_.mb.cabac.is_skipped = true;
-    put_direct_macroblock();
-    leave_macroblock();
+    const auto even = put_direct_macroblock();
+    if (!even) return leave_macroblock();
+    Position& p = position_;
+    p.last_n_mvs = p.mb.n_mvs;
+    leave_skipped(*even);
+}
+
+void AvcCursor::skip_each_b_macroblock(uint32_t n) {
+    for (uint32_t i = 0; i < n; ++i) {
+        if (i > 0) reset_macroblock();
+        skip_b_macroblock();
+    }
 }
 
 /// Of a long run only the edges are put that macroblocks behind can need.
 void AvcCursor::skip_b_macroblocks(uint32_t n) {
     const uint32_t n_needed = position_.limits.width_mbs + 1;
     if (n <= n_needed) {
-        for (; n > 0; --n) skip_b_macroblock();
+        skip_each_b_macroblock(n);
         return;
     }
     AvcCursor each = *this;  // its rings are its own
-    for (uint32_t i = 0; i < n; ++i) each.skip_b_macroblock();
+    each.skip_each_b_macroblock(n);
     auto& ring = above_.edit();
     auto& ring_1 = above_1_.edit();
     const uint32_t first = each.position_.n_edges - n_needed;

@@ -195,6 +195,7 @@ struct CabacMb {
     uint8_t intra_chroma_pred_mode = 0;
     std::array<uint8_t, 2> large_ref_idx{};
     std::array<std::array<AbsMvd, 16>, 2> abs_mvd{};  // by raster position
+    uint8_t abs_mvd_x = 0;                            // of the vector that is being read
 
     // Of the block that is being read.
     uint8_t i = 0;  // levelListIdx
@@ -292,6 +293,25 @@ struct Macroblock {
     }
 };
 
+/// What spatial direct prediction infers for a macroblock, without what the colocated picture has
+/// to do with it: 8.4.1.2.2.
+struct SpatialDirect {
+    std::array<int8_t, 2> ref_idx{};  // by list
+    std::array<MotionVector, 2> mv{};
+
+    int n_lists() const { return (ref_idx[0] >= 0) + (ref_idx[1] >= 0); }
+    /// What blocks have whose colZeroFlag is 1.
+    SpatialDirect where_col_is_zero() const {
+        SpatialDirect zero = *this;
+        for (size_t list = 0; list < 2; ++list) {
+            if (ref_idx[list] == 0) zero.mv[list] = {};
+        }
+        return zero;
+    }
+
+    friend bool operator==(const SpatialDirect&, const SpatialDirect&) = default;
+};
+
 /// What B slices add.
 struct BMacroblock {
     static constexpr uint8_t kList0 = 1;
@@ -305,6 +325,7 @@ struct BMacroblock {
     std::array<uint8_t, 4> lists{};  // that a partition is predicted from, by mbPartIdx
     uint8_t list = 0;                // whose indices or vectors are being read
     bool is_direct = false;          // B_Skip or B_Direct_16x16
+    SpatialDirect spatial;           // where direct_spatial_mv_pred_flag is 1
 };
 
 /// sub_mb_type of P slices, Table 7-17, whose partitions are those of one of B slices, Table 7-18;

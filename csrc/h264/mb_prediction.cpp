@@ -129,24 +129,37 @@ MotionVector AvcCursor::skip_motion() const {
     return predict_motion<0>(0, 0, 4, 0);
 }
 
-template <int kList>
-inline void AvcCursor::infer_from_neighbours(SpatialDirect& direct) const {
-    const MotionNeighbour a = motion_at<kList>(-1, 0);
-    const MotionNeighbour b = motion_at<kList>(0, -1);
-    MotionNeighbour c = motion_at<kList>(4, -1);
-    if (!c.is_available) c = motion_at<kList>(-1, -1);
-    // MinPositive: as numbers without a sign, -1 is the largest.
-    const auto of = [](const MotionNeighbour& n) { return static_cast<uint8_t>(n.ref_idx); };
-    const auto ref_idx = static_cast<int8_t>(std::min({of(a), of(b), of(c)}));
-    direct.ref_idx[kList] = ref_idx;
-    if (ref_idx >= 0) direct.mv[kList] = median_motion(a, b, c, ref_idx);
-}
-
 /// 8.4.1.2.2, without what the colocated picture has to do with it.
-AvcCursor::SpatialDirect AvcCursor::spatial_direct() const {
+SpatialDirect AvcCursor::spatial_direct() const {
+    const uint32_t width = position_.limits.width_mbs;
+    const MbEdge* a = left_edge();
+    const MbEdge* b = top_edge();
+    const MbEdge* c = top_right_edge();
+    const bool is_c_right = c != nullptr;
+    if (!is_c_right) c = top_left_edge();
+    const size_t block_of_c = is_c_right ? 0 : 3;
+    const auto of_edge = [](const auto& edge, size_t block) -> MotionNeighbour {
+        return {true, edge.ref_idx[block / 2], edge.mv[block]};
+    };
     SpatialDirect direct;
-    infer_from_neighbours<0>(direct);
-    infer_from_neighbours<1>(direct);
+    const auto infer = [&](size_t list, auto of_a, auto of_b, auto of_c) {
+        const MotionNeighbour at_a = a ? of_a() : MotionNeighbour{};
+        const MotionNeighbour at_b = b ? of_b() : MotionNeighbour{};
+        const MotionNeighbour at_c = c ? of_c() : MotionNeighbour{};
+        // MinPositive: as numbers without a sign, -1 is the largest.
+        const auto of = [](const MotionNeighbour& n) { return static_cast<uint8_t>(n.ref_idx); };
+        const auto ref_idx = static_cast<int8_t>(std::min({of(at_a), of(at_b), of(at_c)}));
+        direct.ref_idx[list] = ref_idx;
+        if (ref_idx >= 0) direct.mv[list] = median_motion(at_a, at_b, at_c, ref_idx);
+    };
+    infer(
+        0, [&] { return of_edge(*a, 0); }, [&] { return of_edge(*b, 0); },
+        [&] { return of_edge(*c, block_of_c); }
+    );
+    infer(
+        1, [&] { return of_edge(position_.b.left, 0); }, [&] { return of_edge(slot_1(width), 0); },
+        [&] { return of_edge(slot_1(is_c_right ? width - 1 : width + 1), block_of_c); }
+    );
     if (direct.ref_idx[0] < 0 && direct.ref_idx[1] < 0) direct.ref_idx = {0, 0};
     return direct;
 }

@@ -71,10 +71,10 @@ void MotionReader::read_byte(
                     .is_skipped = true,
                 };
                 if (each.is_b_slice()) {
-                    each.reset_macroblock();
                     each.put_direct_macroblock();
                     motion.push_back(of_macroblock(each.position_, n_pictures, true));
                     each.leave_macroblock();
+                    each.reset_macroblock();
                     continue;
                 }
                 each.skip_macroblocks(1);

@@ -100,6 +100,12 @@ void AvcCursor::put_edges_of_list_1() {
     p.b.left.ref_idx = {p.b.ref_idx[1], p.b.ref_idx[3]};
 }
 
+void AvcCursor::skip_macroblock() {
+    if (position_.limits.is_b) return skip_b_macroblock();
+    position_.last_n_mvs = 1;
+    leave_skipped({.ref_idx = {0, kNoRefIdx}, .mv = {skip_motion(), {}}});
+}
+
 /// Skipped macroblocks. In P slices, behind the end of the row they all stand still: the first of a
 /// row has no neighbour to the left, and then each has one that does not move (8.4.1.1). So of a
 /// long run only the first row is worked out, and only as many edges are put as macroblocks behind
@@ -117,17 +123,11 @@ void AvcCursor::skip_macroblocks(uint32_t n) {
         return move_on(n);
     }
     uint32_t n_left = n;
-    MbEdge edge;
-    edge.is_inter = true;
-    edge.ref_idx = {0, 0};
-    edge.cabac.says.is_skipped = true;
+    SpatialDirect motion{.ref_idx = {0, kNoRefIdx}};
     for (uint32_t i = 0; i < n_of_row; ++i) {
-        const MotionVector mv = skip_motion();
-        if (mv == MotionVector{}) break;
-        edge.mv.fill(mv);
-        put_edges(edge, edge);
-        if (records_motion) record_skipped(mv);
-        move_on(1);
+        motion.mv[0] = skip_motion();
+        if (motion.mv[0] == MotionVector{}) break;
+        leave_skipped(motion);
         --n_left;
     }
     if (n_left == 0) return;
@@ -136,11 +136,29 @@ void AvcCursor::skip_macroblocks(uint32_t n) {
     move_on(n_left);
 }
 
-/// The motion of a P_Skip macroblock.
-void AvcCursor::record_skipped(MotionVector mv) {
-    MotionField::Mb blocks;
-    blocks.fill({position_.slice.lists[0][0], true, mv});
-    motion_.edit().put(position_.next_mb, blocks);
+/// leave_macroblock() of a skipped one, all of whose blocks move alike.
+void AvcCursor::leave_skipped(const SpatialDirect& motion) {
+    Position& p = position_;
+    MbEdge edge;
+    edge.is_inter = true;
+    edge.ref_idx = {motion.ref_idx[0], motion.ref_idx[0]};
+    edge.mv.fill(motion.mv[0]);
+    edge.cabac.says.is_skipped = true;
+    edge.cabac.says.is_direct = p.limits.is_b;
+    if (p.limits.is_b) {
+        auto& ring = above_1_.edit();
+        p.b.left.ref_idx = {motion.ref_idx[1], motion.ref_idx[1]};
+        p.b.left.mv.fill(motion.mv[1]);
+        ring[p.n_edges & (ring.size() - 1)] = p.b.left;
+    }
+    put_edges(edge, edge);
+    if (p.limits.records_motion && !is_looking_ahead_) {
+        const size_t list = motion.ref_idx[0] >= 0 ? 0 : 1;
+        const int8_t ref_idx = motion.ref_idx[list];
+        const int8_t frame = p.slice.lists[list][static_cast<size_t>(ref_idx)];
+        motion_.edit().put_even(p.next_mb, {frame, ref_idx == 0, motion.mv[list]});
+    }
+    move_on(1);
 }
 
 /// The motion of the macroblock that ends: of list 0 where it has some (8.4.1.2.1).

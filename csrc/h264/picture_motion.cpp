@@ -22,13 +22,17 @@ void MotionField::put(uint32_t mb, const Mb& blocks) {
     for (uint32_t quarter = 0; quarter < 4; ++quarter) {
         const ColBlock& block =
             blocks[n_vectors_ == 4 ? quarter : 8 * (quarter / 2) + 2 * (quarter % 2)];
-        chunk.references[4 * i + quarter] =
-            block.frame == kNoRefIdx
-                ? kIntra
-                : static_cast<uint8_t>(block.frame | (block.is_ref_idx_0 ? kRefIdx0 : 0));
+        chunk.references[4 * i + quarter] = reference_of(block);
     }
     for (uint32_t block = 0; block < n_vectors_; ++block)
         chunk.vectors[size_t{n_vectors_} * i + block] = blocks[block].mv;
+}
+
+void MotionField::put_even(uint32_t mb, const ColBlock& block) {
+    Chunk& chunk = edit(mb);
+    const uint32_t i = mb % kChunkMbs;
+    std::fill_n(chunk.references.begin() + 4 * i, 4, reference_of(block));
+    std::fill_n(chunk.vectors.begin() + n_vectors_ * i, n_vectors_, block.mv);
 }
 
 void MotionField::put_intra(uint32_t mb) {

@@ -34,6 +34,8 @@ public:
 
     using Mb = std::array<ColBlock, 16>;  // the first n_vectors of them, row by row
     void put(uint32_t mb, const Mb& blocks);
+    /// Of a macroblock all of whose blocks have the same, and are not intra.
+    void put_even(uint32_t mb, const ColBlock& block);
     void put_intra(uint32_t mb);
     /// Macroblocks that stand still and refer to the frame of index 0 of list 0.
     void put_still(uint32_t first_mb, uint32_t n_mbs, int8_t frame);
@@ -64,6 +66,10 @@ public:
 private:
     static constexpr uint8_t kIntra = 0xFF;
     static constexpr uint8_t kRefIdx0 = 0x40;
+    static uint8_t reference_of(const ColBlock& block) {
+        if (block.frame == kNoRefIdx) return kIntra;
+        return static_cast<uint8_t>(block.frame | (block.is_ref_idx_0 ? kRefIdx0 : 0));
+    }
     struct Chunk {
         std::array<uint8_t, size_t{4} * kChunkMbs> references;
         std::vector<MotionVector> vectors;  // none while all is intra

@@ -94,29 +94,22 @@ bool AvcCursor::is_coded_beside(bool to_left) const {
     return ((edge->cabac.coded_dc >> bit) & 1) != 0;
 }
 
-void AvcCursor::begin_residual_string() {
-    const Macroblock& mb = position_.mb;
-    CabacPosition& c = position_.cabac;
+BinString AvcCursor::due_residual_string() const {
+    const CabacMb& mb = position_.mb.cabac;
     const BlockCat cat = block_cat();
-    c.legal = BinValues::of_symbols(0b11);
     switch (position_.at) {
         case Element::kCodedBlockFlag:
-            c.string =
-                binarization::coded_block_flag(cat, is_coded_beside(true), is_coded_beside(false));
-            return;
+            return binarization::coded_block_flag(
+                cat, is_coded_beside(true), is_coded_beside(false)
+            );
         case Element::kSignificantCoeffFlag:
-            c.string = binarization::significant_coeff_flag(cat, mb.cabac.i);
-            return;
+            return binarization::significant_coeff_flag(cat, mb.i);
         case Element::kLastSignificantCoeffFlag:
-            c.string = binarization::last_significant_coeff_flag(cat, mb.cabac.i);
-            return;
+            return binarization::last_significant_coeff_flag(cat, mb.i);
         case Element::kCoeffAbsLevelMinus1:
-            c.string =
-                binarization::coeff_abs_level_minus1(cat, mb.cabac.n_equal_1, mb.cabac.n_greater_1);
-            c.legal = BinValues::of_range(0, kMaxLevelMinus1);
-            return;
+            return binarization::coeff_abs_level_minus1(cat, mb.n_equal_1, mb.n_greater_1);
         default:  // kCoeffSignFlag
-            c.string = binarization::coeff_sign_flag();
+            return binarization::coeff_sign_flag();
     }
 }
 

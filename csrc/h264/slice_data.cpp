@@ -58,7 +58,7 @@ void AvcCursor::begin_slice_data() {
     }
     if (p.limits.has_cabac)
         return p.bit != 0 ? expect(Element::kCabacAlignmentOneBit) : begin_cabac();
-    if (p.slice.type != SliceType::kI) return expect(Element::kMbSkipRun);
+    if (p.slice.type != SliceType::kI) return begin_skip();
     begin_macroblock();
 }
 
@@ -215,7 +215,7 @@ void AvcCursor::take_macroblock_field(int64_t value) {
 }
 
 void AvcCursor::take_skip_run(uint32_t n) {
-    if (n == 0) return begin_macroblock();
+    if (n == 0) return end_skip();
     skip_macroblocks(n);
     if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
     position_.may_end = may_slice_end();
@@ -411,11 +411,13 @@ void AvcCursor::next_motion() {
 void AvcCursor::take_motion(MotionVector mv) {
     Macroblock& mb = position_.mb;
     const bool is_b = position_.limits.is_b;
-    if (mb.shape == MbShape::k16x16 && !is_b) {
-        mb.mv.fill(mv);
-        return expect(Element::kCodedBlockPattern);
-    }
     auto& vectors = is_b && position_.b.list == 1 ? position_.b.mv : mb.mv;
+    if (mb.shape == MbShape::k16x16) {
+        vectors.fill(mv);
+        if (!is_b) return expect(Element::kCodedBlockPattern);
+        mb.part = 1;
+        return next_motion();
+    }
     const Partition at = mb.partition();
     for (int row = at.row; row < at.row + at.height; ++row) {
         for (int column = at.column; column < at.column + at.width; ++column) {
@@ -439,7 +441,7 @@ void AvcCursor::end_macroblock() {
     if (p.limits.has_cabac) return expect(Element::kEndOfSliceFlag);
     if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
     p.may_end = may_slice_end();
-    if (p.slice.type != SliceType::kI) return expect(Element::kMbSkipRun);
+    if (p.slice.type != SliceType::kI) return begin_skip();
     begin_macroblock();
 }
 

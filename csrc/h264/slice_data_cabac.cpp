@@ -43,77 +43,120 @@ void AvcCursor::begin_cabac_macroblock() {
     c.was_qp_changed = c.is_qp_changed;
     c.is_qp_changed = false;
     if (position_.slice.type == SliceType::kI) return begin_macroblock();
-    expect(Element::kMbSkipFlag);
+    begin_skip();
 }
 
-/// The bins of the element that is due, and the values that it may have.
 void AvcCursor::begin_string() {
+    position_.cabac.string = due_string();
+    position_.cabac.legal = due_values();
+}
+
+/// The bins of the element that is due.
+BinString AvcCursor::due_string() const {
     const Position& p = position_;
-    CabacPosition& c = position_.cabac;
     const NeighbourMb* a = says(left_edge());
     const NeighbourMb* b = says(top_edge());
-    const auto any = BinValues::of_symbols(kAnySymbol);
     switch (p.at) {
         case Element::kMbSkipFlag:
-            c.string = binarization::mb_skip_flag(slice_type_of(p.slice), a, b);
-            c.legal = BinValues::of_symbols(max_skip_run(1) > 0 ? 0b11 : 0b01);
-            return;
-        case Element::kEndOfSliceFlag: {
-            const bool goes_on = n_mbs_of_slice_left() > 0;
-            const bool may_end = !goes_on || may_slice_end();
-            c.string = binarization::end_of_slice_flag();
-            c.legal = BinValues::of_symbols((goes_on ? 0b01 : 0) | (may_end ? 0b10 : 0));
-            return;
-        }
+            return binarization::mb_skip_flag(slice_type_of(p.slice), a, b);
+        case Element::kEndOfSliceFlag:
+            return binarization::end_of_slice_flag();
         case Element::kMbType:
-            c.string = binarization::mb_type(slice_type_of(p.slice), a, b);
-            c.legal = BinValues::of_symbols(legal_mb_types());
-            return;
+            return binarization::mb_type(slice_type_of(p.slice), a, b);
         case Element::kTransformSize8x8Flag:
-            c.string = binarization::transform_size_8x8_flag(a, b);
-            c.legal = any;
-            return;
+            return binarization::transform_size_8x8_flag(a, b);
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kPrevIntra8x8PredModeFlag:
-            c.string = binarization::prev_intra_pred_mode_flag();
-            c.legal = BinValues::of_symbols(legal_intra_mode_flags());
-            return;
+            return binarization::prev_intra_pred_mode_flag();
         case Element::kRemIntra4x4PredMode:
         case Element::kRemIntra8x8PredMode:
-            c.string = binarization::rem_intra_pred_mode();
-            c.legal = BinValues::of_symbols(legal_intra_mode_rems());
-            return;
+            return binarization::rem_intra_pred_mode();
         case Element::kIntraChromaPredMode:
-            c.string = binarization::intra_chroma_pred_mode(a, b);
-            c.legal = BinValues::of_symbols(legal_intra_chroma_modes());
-            return;
+            return binarization::intra_chroma_pred_mode(a, b);
         case Element::kSubMbType:
-            c.string = binarization::sub_mb_type(slice_type_of(p.slice));
-            c.legal = BinValues::of_symbols(legal_sub_mb_types());
-            return;
+            return binarization::sub_mb_type(slice_type_of(p.slice));
         case Element::kRefIdxL0:
         case Element::kRefIdxL1:
-            return begin_ref_idx();
+            return due_ref_idx();
         case Element::kMvdL0X:
         case Element::kMvdL1X:
-            return begin_mvd(0, legal_mvds(p.limits.mv_x, p.mb.predicted.x));
+            return due_mvd(0);
         case Element::kMvdL0Y:
         case Element::kMvdL1Y:
-            return begin_mvd(1, legal_mvds(p.limits.mv_y, p.mb.predicted.y));
+            return due_mvd(1);
         case Element::kCodedBlockPattern:
-            c.string = binarization::coded_block_pattern(a, b);
-            c.legal = any;
-            return;
+            return binarization::coded_block_pattern(a, b);
         case Element::kMbQpDelta:
-            c.string = binarization::mb_qp_delta(c.was_qp_changed);
-            c.legal = BinValues::of_symbols(grammar_->qp ? 1 : kMappedQpDeltas);
-            return;
+            return binarization::mb_qp_delta(p.cabac.was_qp_changed);
         default:
-            return begin_residual_string();
+            return due_residual_string();
     }
 }
 
-void AvcCursor::begin_ref_idx() {
+/// The values that it may have.
+BinValues AvcCursor::due_values() const {
+    const Position& p = position_;
+    const auto in_range = [](SignedRange range) {
+        return BinValues::of_range(
+            static_cast<int32_t>(range.first), static_cast<int32_t>(range.last)
+        );
+    };
+    switch (p.at) {
+        case Element::kMbSkipFlag:
+            return BinValues::of_symbols(max_skip_run(1) > 0 ? 0b11 : 0b01);
+        case Element::kEndOfSliceFlag: {
+            const bool goes_on = n_mbs_of_slice_left() > 0;
+            const bool may_end = !goes_on || may_slice_end();
+            return BinValues::of_symbols((goes_on ? 0b01 : 0) | (may_end ? 0b10 : 0));
+        }
+        case Element::kMbType:
+            return BinValues::of_symbols(legal_mb_types());
+        case Element::kPrevIntra4x4PredModeFlag:
+        case Element::kPrevIntra8x8PredModeFlag:
+            return BinValues::of_symbols(legal_intra_mode_flags());
+        case Element::kRemIntra4x4PredMode:
+        case Element::kRemIntra8x8PredMode:
+            return BinValues::of_symbols(legal_intra_mode_rems());
+        case Element::kIntraChromaPredMode:
+            return BinValues::of_symbols(legal_intra_chroma_modes());
+        case Element::kSubMbType:
+            return BinValues::of_symbols(legal_sub_mb_types());
+        case Element::kRefIdxL0:
+        case Element::kRefIdxL1:
+            return BinValues::of_symbols(legal_refs());
+        case Element::kMvdL0X:
+        case Element::kMvdL1X:
+            return in_range(legal_mvds(p.limits.mv_x, p.mb.predicted.x));
+        case Element::kMvdL0Y:
+        case Element::kMvdL1Y:
+            return in_range(legal_mvds(p.limits.mv_y, p.mb.predicted.y));
+        case Element::kMbQpDelta:
+            return BinValues::of_symbols(grammar_->qp ? 1 : kMappedQpDeltas);
+        case Element::kCoeffAbsLevelMinus1:
+            return BinValues::of_range(0, kMaxLevelMinus1);
+        default:
+            return BinValues::of_symbols(kAnySymbol);
+    }
+}
+
+/// due_values() contains a value of due_string(); sets that take long are not worked out.
+bool AvcCursor::is_due_value(int32_t value) const {
+    const auto number = static_cast<uint32_t>(value);
+    switch (position_.at) {
+        case Element::kMbSkipFlag:
+            return value == 0 || max_skip_run(1) > 0;
+        case Element::kMbType:
+            return is_legal_mb_type(number);
+        case Element::kIntraChromaPredMode:
+            return is_legal_intra_chroma_mode(number);
+        case Element::kSubMbType:
+            return is_legal_sub_mb_type(number);
+        default:
+            return due_values().contains(value);
+    }
+}
+
+BinString AvcCursor::due_ref_idx() const {
     const Macroblock& mb = position_.mb;
     const size_t list = list_in_turn();
     const Partition at = mb.partition();
@@ -127,11 +170,10 @@ void AvcCursor::begin_ref_idx() {
         at.column == 0 ? is_large(left_edge(), at.row / 2) : is_large_here(at.column - 1, at.row);
     const bool b =
         at.row == 0 ? is_large(top_edge(), at.column / 2) : is_large_here(at.column, at.row - 1);
-    position_.cabac.string = binarization::ref_idx(a, b);
-    position_.cabac.legal = BinValues::of_symbols(legal_refs());
+    return binarization::ref_idx(a, b);
 }
 
-void AvcCursor::begin_mvd(int component, SignedRange legal) {
+BinString AvcCursor::due_mvd(int component) const {
     const Macroblock& mb = position_.mb;
     const size_t list = list_in_turn();
     const Partition at = mb.partition();
@@ -145,9 +187,7 @@ void AvcCursor::begin_mvd(int component, SignedRange legal) {
         at.column == 0 ? of_edge(left_edge(), at.row) : of_block(at.column - 1, at.row);
     const AbsMvd b = at.row == 0 ? of_edge(top_edge(), at.column) : of_block(at.column, at.row - 1);
     const int sum = component == 0 ? a.x + b.x : a.y + b.y;
-    position_.cabac.string = binarization::mvd(component, sum);
-    position_.cabac.legal =
-        BinValues::of_range(static_cast<int32_t>(legal.first), static_cast<int32_t>(legal.last));
+    return binarization::mvd(component, sum);
 }
 
 /// What the value of a string says: mb_qp_delta is mapped, 9.3.2.7.
@@ -155,55 +195,44 @@ int64_t AvcCursor::value_of_string(Element element, int32_t value) {
     return element == Element::kMbQpDelta ? signed_value(static_cast<uint64_t>(value)) : value;
 }
 
-/// The element that is due has a value.
+/// All bins of the element that is due are there.
 void AvcCursor::take_string() {
+    take_string_value(position_.cabac.string.value());
+    if (is_at_bins()) begin_string();
+}
+
+/// The element that is due has a value.
+void AvcCursor::take_string_value(int32_t value) {
     Position& p = position_;
-    CabacPosition& c = p.cabac;
-    const int32_t value = c.string.value();
     switch (p.at) {
         case Element::kMbSkipFlag:
-            if (value == 0) {
-                begin_macroblock();
-                break;
-            }
-            skip_macroblocks(1);
-            expect(Element::kEndOfSliceFlag);
-            break;
+            if (value == 0) return end_skip();
+            skip_macroblock();
+            return expect(Element::kEndOfSliceFlag);
         case Element::kEndOfSliceFlag:
-            if (value != 0) return end_cabac();
-            begin_cabac_macroblock();
-            break;
+            return value != 0 ? end_cabac() : begin_cabac_macroblock();
         case Element::kIntraChromaPredMode:
             p.mb.cabac.intra_chroma_pred_mode = static_cast<uint8_t>(value);
-            take_intra_chroma_mode();
-            break;
+            return take_intra_chroma_mode();
         case Element::kRefIdxL0:
         case Element::kRefIdxL1:
             note_ref_idx(value);
-            take_ref_idx(static_cast<int8_t>(value));
-            break;
+            return take_ref_idx(static_cast<int8_t>(value));
         case Element::kMvdL0X:
         case Element::kMvdL0Y:
         case Element::kMvdL1X:
         case Element::kMvdL1Y:
             note_mvd(value);
-            take_macroblock_field(value);
-            break;
+            return take_macroblock_field(value);
         case Element::kCodedBlockPattern:
-            take_pattern(static_cast<uint8_t>(value));
-            break;
+            return take_pattern(static_cast<uint8_t>(value));
         case Element::kMbQpDelta:
-            c.is_qp_changed = value != 0;
-            begin_residual();
-            break;
+            p.cabac.is_qp_changed = value != 0;
+            return begin_residual();
         default:
-            if (p.at >= Element::kCodedBlockFlag) {
-                take_cabac_residual(value);
-            } else {
-                take_macroblock_field(value);
-            }
+            if (p.at >= Element::kCodedBlockFlag) return take_cabac_residual(value);
+            take_macroblock_field(value);
     }
-    if (is_at_bins()) begin_string();
 }
 
 void AvcCursor::note_ref_idx(int32_t ref_idx) {
@@ -231,14 +260,17 @@ void AvcCursor::note_mvd(int32_t mvd) {
     Macroblock& mb = position_.mb;
     const auto magnitude =
         static_cast<uint8_t>(std::min<int32_t>(mvd < 0 ? -mvd : mvd, AbsMvd::kMost));
-    const bool is_x = position_.at == Element::kMvdL0X || position_.at == Element::kMvdL1X;
+    if (position_.at == Element::kMvdL0X || position_.at == Element::kMvdL1X) {
+        mb.cabac.abs_mvd_x = magnitude;
+        return;
+    }
+    const AbsMvd abs_mvd{mb.cabac.abs_mvd_x, magnitude};
     auto& of_list = mb.cabac.abs_mvd[list_in_turn()];
+    if (mb.shape == MbShape::k16x16) return of_list.fill(abs_mvd);
     const Partition at = mb.partition();
     for (int row = at.row; row < at.row + at.height; ++row) {
-        for (int column = at.column; column < at.column + at.width; ++column) {
-            AbsMvd& abs_mvd = of_list[static_cast<size_t>(4 * row + column)];
-            (is_x ? abs_mvd.x : abs_mvd.y) = magnitude;
-        }
+        for (int column = at.column; column < at.column + at.width; ++column)
+            of_list[static_cast<size_t>(4 * row + column)] = abs_mvd;
     }
 }
 
