@@ -9,6 +9,32 @@ namespace pycodec_lm::h264 {
 namespace {
 
 constexpr uint8_t kB8x8 = 22;  // Table 7-14
+constexpr int kMostMvsOfHalves = 4;
+
+/// Types of 16x16 and halves, a bit each.
+struct BTypes {
+    uint32_t all = 0;
+    std::array<uint32_t, 4> with_lists{};                   // by lists that some part has
+    std::array<uint32_t, kMostMvsOfHalves + 1> with_mvs{};  // by MvCnt
+};
+
+consteval BTypes types_of_b_slices() {
+    BTypes types;
+    for (uint8_t type = 1; type < kB8x8; ++type) {
+        const MbTypeFacts facts = facts_of_mb_type(MbSliceType::kB, type);
+        const uint32_t bit = 1u << type;
+        types.all |= bit;
+        size_t n_mvs = 0;
+        for (int part = 0; part < n_parts(facts.shape); ++part) {
+            const uint8_t lists = facts.lists[static_cast<size_t>(part)];
+            types.with_lists[lists] |= bit;
+            n_mvs += static_cast<size_t>(std::popcount(lists));
+        }
+        types.with_mvs[n_mvs] |= bit;
+    }
+    return types;
+}
+constexpr BTypes kBTypes = types_of_b_slices();
 
 /// The 8x8 block that a partition begins with.
 size_t first_quarter(MbShape shape, int part) {
@@ -53,23 +79,24 @@ bool AvcCursor::has_refs(uint8_t lists) const {
     }
 }
 
-/// An inter type, Table 7-14.
-bool AvcCursor::is_legal_b_type(uint8_t mb_type) const {
+/// Inter types, Table 7-14, a bit each, but for B_Direct_16x16.
+uint32_t AvcCursor::legal_coded_b_types() const {
     const Position& p = position_;
-    const MbTypeFacts facts = facts_of_mb_type(MbSliceType::kB, mb_type);
-    if (facts.is_direct) return is_legal_direct(std::nullopt, n_mvs_left());
-    if (mb_type == kB8x8) {
-        // Each quarter has a type with one vector.
-        const bool has_any = (p.slice.usable_refs[0] | p.slice.usable_refs[1]) != 0;
-        return has_any && n_mvs_left() >= 4;
+    const int n_left = n_mvs_left();
+    uint32_t types = kBTypes.all;
+    for (uint8_t lists = 1; lists <= BMacroblock::kBi; ++lists) {
+        if (!has_refs(lists)) types &= ~kBTypes.with_lists[lists];
     }
-    int n_mvs = 0;
-    for (int part = 0; part < n_parts(facts.shape); ++part) {
-        const uint8_t lists = facts.lists[static_cast<size_t>(part)];
-        if (!has_refs(lists)) return false;
-        n_mvs += std::popcount(lists);
-    }
-    return n_mvs <= n_mvs_left();
+    for (int n = kMostMvsOfHalves; n > n_left && n >= 0; --n)
+        types &= ~kBTypes.with_mvs[static_cast<size_t>(n)];
+    // Each quarter has a type with one vector.
+    const bool has_any = (p.slice.usable_refs[0] | p.slice.usable_refs[1]) != 0;
+    return types | (has_any && n_left >= 4 ? 1u << kB8x8 : 0);
+}
+
+bool AvcCursor::is_legal_b_type(uint8_t mb_type) const {
+    if (mb_type == 0) return is_legal_direct(std::nullopt, n_mvs_left());
+    return ((legal_coded_b_types() >> mb_type) & 1) != 0;
 }
 
 bool AvcCursor::is_legal_b_sub_type(uint64_t type) const {

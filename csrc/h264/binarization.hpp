@@ -114,6 +114,7 @@ public:
     constexpr bool can_be(bool bin, const BinValues& values) const {
         if (code_ != nullptr) {
             const int child = code_->code.node(value_).children[bin];
+            if (values.symbols == kAnySymbol) return child != PrefixCode::kNone;
             return (code_->code.symbols_below(child) & values.symbols) != 0;
         }
         const Magnitudes behind = magnitudes_behind(bin);

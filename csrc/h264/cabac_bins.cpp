@@ -3,13 +3,6 @@
 
 namespace pycodec_lm::h264 {
 
-/// The element that is due is spelled in bins.
-bool AvcCursor::is_at_bins() const {
-    const Position& p = position_;
-    return p.limits.has_cabac && p.at >= Element::kMbSkipFlag &&
-           (p.at < Element::kPcmAlignmentZeroBit || p.at > Element::kPcmSampleChroma);
-}
-
 int AvcCursor::take_cabac_bit(bool bit) {
     return take_cabac_bit(bit, [](bool) {});
 }
@@ -31,17 +24,12 @@ void AvcCursor::note_doubt(bool bin) {
     c.doubt = {status.element, status.code, status.value, status.limit};
 }
 
-/// A legal value is behind the bin; of a terminating 1, the code may end so.
-bool AvcCursor::may_be(bool bin) const {
-    const CabacPosition& c = position_.cabac;
-    if (!c.string.can_be(bin, c.legal)) return false;
-    if (bin && c.string.ctx_idx() == kTerminate) {
-        CabacInterval behind = c.interval;
-        ContextStates none;
-        behind.take_bin(true, kTerminate, none);
-        if (!can_code_end(behind)) return false;
-    }
-    return is_cabac_limit_far() || fits_behind(bin);
+/// A terminating 1 may be the last bin of the code.
+bool AvcCursor::may_terminate() const {
+    CabacInterval behind = position_.cabac.interval;
+    ContextStates none;
+    behind.take_bin(true, kTerminate, none);
+    return can_code_end(behind);
 }
 
 /// Behind a terminating bin. The last bit of a slice's code is rbsp_stop_one_bit, that before pcm
@@ -73,10 +61,6 @@ void AvcCursor::take_bin(bool bin) {
     } else if (c.string.is_whole()) {
         take_string();
     }
-}
-
-bool AvcCursor::is_cabac_limit_far() const {
-    return position_.cabac.n_mb_bits + kFarCabacBits <= kMaxMacroblockBits;
 }
 
 /// Behind a bin, the wanted way to the end of the macroblock has no more bits than it may, A.3.1

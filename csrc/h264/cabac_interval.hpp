@@ -43,20 +43,28 @@ public:
 
     /// How much of a bin's part is possible.
     enum class Part : uint8_t { kNone, kSome, kAll };
-    Part part_of(bool bin, uint16_t ctx_idx, const ContextStates& states) const {
+    /// By bin.
+    std::array<Part, 2> parts(uint16_t ctx_idx, const ContextStates& states) const {
         int64_t split = cod_i_range_;
-        bool is_upper = bin;
+        bool upper_bin = true;
         if (ctx_idx != kBypass) {
             const Upper upper = upper_of(ctx_idx, states);
-            is_upper = bin == upper.bin;
+            upper_bin = upper.bin;
             split = 2 * (int64_t{cod_i_range_} - upper.range);
         }
-        const int64_t first = is_upper ? split : 0;
-        const int64_t last = (is_upper ? 2 * int64_t{cod_i_range_} : split) - 1;
         const int64_t low = lowest();
         const int64_t high = highest();
-        if (high < first || last < low) return Part::kNone;
-        return low <= first && last <= high ? Part::kAll : Part::kSome;
+        const auto part = [&](int64_t first, int64_t last) {
+            if (high < first || last < low) return Part::kNone;
+            return low <= first && last <= high ? Part::kAll : Part::kSome;
+        };
+        std::array<Part, 2> parts;
+        parts[!upper_bin] = part(0, split - 1);
+        parts[upper_bin] = part(split, 2 * int64_t{cod_i_range_} - 1);
+        return parts;
+    }
+    Part part_of(bool bin, uint16_t ctx_idx, const ContextStates& states) const {
+        return parts(ctx_idx, states)[bin];
     }
 
     /// Of many open bits, which are a number, only the last stay open: what the others say shows in

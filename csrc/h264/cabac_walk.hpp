@@ -30,15 +30,7 @@ public:
     explicit CabacWalk(Syntax& syntax) : s_(syntax) {}
 
     /// Legal bins that the bits so far leave possible.
-    unsigned bins_that_can_be() const {
-        const uint16_t ctx_idx = s_.ctx_idx();
-        unsigned set = 0;
-        for (const bool bin : {false, true}) {
-            if (part_of(bin, ctx_idx) == Part::kNone || !s_.may_be(bin)) continue;
-            set |= bins::only(bin);
-        }
-        return set;
-    }
+    unsigned bins_that_can_be() const { return bins_that_can_be(parts()); }
 
     /// Of these, the ones from which there is a way on.
     unsigned possible_bins() {
@@ -46,8 +38,9 @@ public:
         if (set != bins::kBoth || s_.interval().is_full()) return set;
         typename Syntax::Saved before;
         s_.save(before);
+        const auto parts_before = parts();
         for (const bool bin : {false, true}) {
-            if (part_of(bin, s_.ctx_idx()) == Part::kAll) continue;
+            if (parts_before[bin] == Part::kAll) continue;
             s_.take_bin(bin);
             if (!has_way_on()) set &= ~bins::only(bin);
             s_.restore(before);
@@ -62,12 +55,11 @@ public:
     /// bins that both can be one has all of its part, and the search is over: it branches once.
     bool has_way_on() {
         while (s_.is_at_bin() && !s_.interval().is_full()) {
-            const unsigned set = bins_that_can_be();
+            const auto parts_here = parts();
+            const unsigned set = bins_that_can_be(parts_here);
             if (set == 0) return false;
             if (set == bins::kBoth) {
-                const uint16_t ctx_idx = s_.ctx_idx();
-                if (part_of(false, ctx_idx) == Part::kAll || part_of(true, ctx_idx) == Part::kAll)
-                    return true;
+                if (parts_here[0] == Part::kAll || parts_here[1] == Part::kAll) return true;
                 typename Syntax::Saved before;
                 s_.save(before);
                 s_.take_bin(false);
@@ -82,8 +74,16 @@ public:
 private:
     using Part = CabacInterval::Part;
 
-    Part part_of(bool bin, uint16_t ctx_idx) const {
-        return s_.interval().part_of(bin, ctx_idx, s_.states());
+    using Parts = std::array<Part, 2>;  // by bin
+
+    Parts parts() const { return s_.interval().parts(s_.ctx_idx(), s_.states()); }
+
+    unsigned bins_that_can_be(const Parts& parts) const {
+        unsigned set = 0;
+        for (const bool bin : {false, true}) {
+            if (parts[bin] != Part::kNone && s_.may_be(bin)) set |= bins::only(bin);
+        }
+        return set;
     }
 
     Syntax& s_;

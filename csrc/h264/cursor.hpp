@@ -328,6 +328,7 @@ private:
     void begin_skip();
     void end_skip();
     bool has_refs(uint8_t lists) const;
+    uint32_t legal_coded_b_types() const;
     bool is_legal_b_type(uint8_t mb_type) const;
     bool is_legal_b_sub_type(uint64_t type) const;
     void take_b_type(uint8_t mb_type);
@@ -415,7 +416,12 @@ private:
     void take_cabac_residual(int32_t value);
     // cabac_bins.cpp
     class BinSyntax;
-    bool is_at_bins() const;
+    /// The element that is due is spelled in bins.
+    bool is_at_bins() const {
+        const Position& p = position_;
+        return p.limits.has_cabac && p.at >= Element::kMbSkipFlag &&
+               (p.at < Element::kPcmAlignmentZeroBit || p.at > Element::kPcmSampleChroma);
+    }
     int take_cabac_bit(bool bit);
     template <class See>
     int take_cabac_bit(bool bit, const See& see);
@@ -423,9 +429,12 @@ private:
     bool can_code_end(const CabacInterval& interval) const;
     void take_code_end();
     bool may_be(bool bin) const;
+    bool may_terminate() const;
     unsigned possible_bins();
     void take_bin(bool bin);
-    bool is_cabac_limit_far() const;
+    bool is_cabac_limit_far() const {
+        return position_.cabac.n_mb_bits + kFarCabacBits <= kMaxMacroblockBits;
+    }
     bool fits_behind(bool bin) const;
     // residual_cavlc.cpp
     void begin_residual();
@@ -559,6 +568,14 @@ inline void AvcCursor::put_edges(const MbEdge& bottom, const MbEdge& right) {
     auto& ring = above_.edit();
     ring[position_.n_edges++ & (ring.size() - 1)] = bottom;  // a power of two
     position_.left = right;
+}
+
+/// A legal value is behind the bin; of a terminating 1, the code may end so.
+inline bool AvcCursor::may_be(bool bin) const {
+    const CabacPosition& c = position_.cabac;
+    if (!c.string.can_be(bin, c.legal)) return false;
+    if (bin && c.string.ctx_idx() == kTerminate && !may_terminate()) return false;
+    return is_cabac_limit_far() || fits_behind(bin);
 }
 
 static_assert(GrammarCursor<AvcCursor>);

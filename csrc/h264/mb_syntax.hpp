@@ -10,6 +10,7 @@
 
 #include "h264/binarization.hpp"
 #include "h264/macroblock.hpp"
+#include "h264/mb_types.hpp"
 
 namespace pycodec_lm::h264 {
 
@@ -21,26 +22,6 @@ struct BrokenSyntax : std::runtime_error {
 inline constexpr int8_t kPredictedMode = -1;  // prev_intra4x4_pred_mode_flag, ...8x8... = 1
 inline constexpr uint8_t kP8x8 = 3;           // Table 7-13
 inline constexpr int32_t kMaxLevelMinus1 = (1 << 16) - 1;  // more than any transform takes
-
-/// What mb_type says: Tables 7-11, 7-13, 7-14.
-struct MbTypeFacts {
-    MbKind kind = MbKind::kInter;
-    bool is_direct = false;  // B_Direct_16x16
-    MbShape shape = MbShape::k16x16;
-    std::array<uint8_t, 2> lists{};   // by mbPartIdx, list 0 is bit 0; not of 8x8
-    uint8_t coded_block_pattern = 0;  // of Intra_16x16
-};
-MbTypeFacts facts_of_mb_type(MbSliceType slice, uint8_t mb_type);
-
-/// What sub_mb_type says: Tables 7-17, 7-18.
-struct SubMbTypeFacts {
-    uint8_t lists = 0;  // 0 of B_Direct_8x8
-    int width = 2;      // of its partitions, in 4x4 blocks
-    int height = 2;
-
-    int n_parts() const { return 4 / (width * height); }
-};
-SubMbTypeFacts facts_of_sub_mb_type(MbSliceType slice, uint8_t sub_mb_type);
 
 /// Levels of a macroblock in the order of their lists: 7.3.5.3. Luma blocks of 4x4 begin at
 /// 16 * luma4x4BlkIdx, also those of 15 levels, and blocks of 8x8 at 64 * luma8x8BlkIdx.

@@ -108,8 +108,9 @@ uint64_t AvcCursor::legal_mb_types() const {
     for (uint32_t mode = 0; mode < 4; ++mode) {
         if (is_legal_intra16x16_mode(mode)) types |= kOfMode << mode;
     }
-    return types << n_inter |
-           values_below(n_inter, [this](uint32_t type) { return is_legal_mb_type(type); });
+    types <<= n_inter;
+    if (position_.limits.is_b) return types | legal_coded_b_types() | (is_legal_b_type(0) ? 1 : 0);
+    return types | values_below(n_inter, [this](uint32_t type) { return is_legal_mb_type(type); });
 }
 
 uint64_t AvcCursor::legal_sub_mb_types() const {

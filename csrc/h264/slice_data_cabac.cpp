@@ -54,13 +54,12 @@ void AvcCursor::begin_string() {
 /// The bins of the element that is due.
 BinString AvcCursor::due_string() const {
     const Position& p = position_;
+    if (p.at >= Element::kCodedBlockFlag) return due_residual_string();
     const NeighbourMb* a = says(left_edge());
     const NeighbourMb* b = says(top_edge());
     switch (p.at) {
         case Element::kMbSkipFlag:
             return binarization::mb_skip_flag(slice_type_of(p.slice), a, b);
-        case Element::kEndOfSliceFlag:
-            return binarization::end_of_slice_flag();
         case Element::kMbType:
             return binarization::mb_type(slice_type_of(p.slice), a, b);
         case Element::kTransformSize8x8Flag:
@@ -88,8 +87,8 @@ BinString AvcCursor::due_string() const {
             return binarization::coded_block_pattern(a, b);
         case Element::kMbQpDelta:
             return binarization::mb_qp_delta(p.cabac.was_qp_changed);
-        default:
-            return due_residual_string();
+        default:  // kEndOfSliceFlag
+            return binarization::end_of_slice_flag();
     }
 }
 
