@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from ..codecs.avc import SLICES
 from .avc_corpora import AvcCorporaResult, AvcJudged
 from .avc_decoders import AvcDecoders
 from .avc_mutants import AVC_ALWAYS_WRONG, AVC_KINDS
-from .avc_walks import (
-    AVC_WALK_BUDGETS,
-    AVC_WALK_KINDS,
-    FIELD_KINDS,
-    FRAMES,
-    HEIGHT,
-    WIDTH,
-    AvcWalkReport,
-)
+from .avc_walk_forms import FRAMES, HEIGHT, WALK_FORMS, WIDTH
+from .avc_walks import AVC_WALK_BUDGETS, AVC_WALK_KINDS, FIELD_KINDS, AvcWalkReport
 from .evidence_figures import add_mutant_problems, add_mutant_tables, nested
 from .measure import Report
 from .mutants import MutantReport
@@ -141,53 +133,65 @@ def avc_walk_report(walks: AvcWalkReport, decoders: AvcDecoders, command: str) -
     report = Report("Random walks over the masks of H.264, read by real decoders", command)
     report.notes += decoders.versions()
     report.notes += [
-        f"AvcGrammar.avc_lm({WIDTH}, {HEIGHT}, {FRAMES}); vocabularies: bytes, and bytes with"
-        " pieces of 2 to 8 bytes of encoded clips",
-        f"each stream: valid in our check, with {FRAMES} pictures; ffmpeg -v error -err_detect"
-        f" explode -xerror exits with 0 and says nothing, ffprobe -count_frames counts {FRAMES};"
-        f" openh264, its concealment off, has no error bit and gives {FRAMES} pictures",
+        f"picture, macroblock: AvcGrammar.avc_lm({WIDTH}, {HEIGHT}, {FRAMES}), slices of so much;"
+        " CABAC: AvcGrammar.like() a clip of libx264 of that size in high profile, with the 8x8"
+        f" transform; CABAC with B: AvcGrammar(width={WIDTH}, height={HEIGHT}, profile='high'),"
+        " behind parameter sets of a seed, three grey pictures and the first bytes of a B slice",
+        "vocabularies: bytes, and bytes with pieces of 2 to 8 bytes of encoded clips",
+        f"each stream: valid in our check, with {FRAMES} pictures, if it has no B slices; ffmpeg -v"
+        " error -err_detect explode -xerror exits with 0 and says nothing, ffprobe -count_frames"
+        " counts as many;"
+        " openh264, its concealment off, has no error bit and gives as many",
         "ended by the budget: in some step it forbade what would have been chosen without it; each"
         " other walk ended in time by itself",
+        "streams with B slices have no given number of pictures: their budgets are those of CABAC,"
+        " and they stop where the budget leaves nothing else",
         "few walks of slices of one macroblock have more than the least budget: they are long",
         f"{len(walks.problems)} problems",
     ]
     report.add_table(
         f"Walks, {n_done}",
-        ["slices and kind of walk", *(f"budget {b}x" for b in AVC_WALK_BUDGETS), "bytes", "pieces"],
+        ["form and kind of walk", *(f"budget {b}x" for b in AVC_WALK_BUDGETS), "bytes", "pieces"],
         [
             [
-                f"{slices}, {kind}",
-                *(str(walks.n_walks(slices=slices, kind=kind, budget=b)) for b in AVC_WALK_BUDGETS),
+                f"{form}, {kind}",
+                *(str(walks.n_walks(form=form, kind=kind, budget=b)) for b in AVC_WALK_BUDGETS),
                 *(
-                    str(walks.n_walks(slices=slices, kind=kind, vocabulary=name))
+                    str(walks.n_walks(form=form, kind=kind, vocabulary=name))
                     for name in ("bytes", "pieces")
                 ),
             ]
-            for slices in SLICES
+            for form in WALK_FORMS
             for kind in AVC_WALK_KINDS
         ],
     )
-    keys = sorted(walks.n_tokens, key=lambda key: (SLICES.index(key[0]), key[1]))
+    forms = [*WALK_FORMS]
+    keys = sorted(walks.n_tokens, key=lambda key: (forms.index(key[0]), key[1]))
     report.add_table(
         "How they ended",
-        ["slices, budget", "walks", "tokens", "bytes", "ended by the budget", "share"],
+        ["form, budget", "walks", "tokens", "bytes", "ended by the budget", "share"],
         [
             [
-                f"{slices}, {budget}x",
-                str(n := walks.n_walks(slices=slices, budget=budget)),
-                str(walks.n_tokens[slices, budget]),
-                str(walks.n_bytes[slices, budget]),
-                str(walks.n_vetoed[slices, budget]),
-                f"{100 * walks.n_vetoed[slices, budget] / n:.0f} %",
+                f"{form}, {budget}x",
+                str(n := walks.n_walks(form=form, budget=budget)),
+                str(walks.n_tokens[form, budget]),
+                str(walks.n_bytes[form, budget]),
+                str(walks.n_vetoed[form, budget]),
+                f"{100 * walks.n_vetoed[form, budget] / n:.0f} %",
             ]
-            for slices, budget in keys
+            for form, budget in keys
         ],
     )
     report.add_table(
-        "Walks in which some byte begins inside a field of a kind",
-        ["kind of field", *(f"slices {name}" for name in SLICES)],
+        "Slices in them, the grey pictures of prompts included",
+        ["form", "I", "P", "B"],
+        [[form, *(str(walks.n_slices[form, kind]) for kind in "IPB")] for form in forms],
+    )
+    report.add_table(
+        "Walks in which some byte begins inside a field of a kind; behind a semicolon, of CABAC",
+        ["kind of field", *forms],
         [
-            [name, *(str(walks.reached[slices, kind]) for slices in SLICES)]
+            [name, *(str(walks.reached[form, kind]) for form in forms)]
             for kind, name in FIELD_KINDS.items()
         ],
     )

@@ -1,38 +1,34 @@
 """Random walks over the masks of H.264: each must end in a stream that decoders read.
 
-Grammars are those of AVC-LM, shrunk to a few small pictures. Walks are made by a token drawn
-uniformly among those of the mask, by the legal token with the highest number under a shuffled
-numbering, by the lowest byte, and by a search for I_PCM macroblocks.
+Grammars are those of `avc_walk_forms`. Walks are made by a token drawn uniformly among those of the
+mask, by the legal token with the highest number under a shuffled numbering, by the lowest byte, and
+by a search for I_PCM macroblocks.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from .._core import AvcCursor, CompiledGrammar, GrammarMatcher, check_h264, compile_grammar
-from ..avc_grammar import AvcGrammar
-from ..codecs.avc import SLICES, AvcSettings, encode
+from .._core import AvcCursor, GrammarMatcher, check_h264, compile_grammar
 from ..errors import CodecLMError
-from ..tokenizer_info import TokenizerInfo
+from ..inspect import inspect_h264
 from .avc_decoders import AvcDecoders, complaint_about
-from .mask_walk import BrokenWalkError, Chooser, MaskWalk, WalkResult, least_tokens
-from .vocabularies import byte_vocabulary, pair_vocabulary, shuffled
+from .avc_walk_forms import FRAMES, WALK_FORMS, WalkForm, compiled_of, vocabulary_of
+from .mask_walk import BrokenWalkError, Chooser, MaskWalk, WalkResult
+from .vocabularies import shuffled
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = [
     "AVC_WALK_BUDGETS",
     "AVC_WALK_KINDS",
     "FIELD_KINDS",
-    "FRAMES",
     "AvcWalkCase",
     "AvcWalkReport",
     "check_avc_walks",
@@ -40,36 +36,31 @@ __all__ = [
     "run_avc_walk",
 ]
 
-WIDTH, HEIGHT, FRAMES = 64, 48, 4
 AVC_WALK_BUDGETS = (1, 2, 10)  # times the tokens of the shortest stream
-# A step under a budget is slow, and slices of a macroblock each make ten times as many: few of
-# these have the largest budget.
-_BUDGETS_IN_TURN = {
-    "picture": (1, 2, 10),
-    "macroblock": (1, 1, 1, 2, 1, 1, 2, 1, 1, 10, 10, 1),
-}
+# Two of three by CABAC.
+_FORMS_IN_TURN = ("picture", "CABAC", "CABAC with B", "macroblock", "CABAC", "CABAC with B")
 _VOCABULARIES = ("bytes", "pieces")
-_N_PIECES = 300
 _BATCH = 24  # walks between two reports
 # What AvcCursor.annotation() has first, from the first macroblock on.
 _MB_TYPE, _PCM = 5, 14
 FIELD_KINDS = {
-    4: "mb_skip_run",
-    _MB_TYPE: "mb_type and sub_mb_type",
+    4: "mb_skip_run; mb_skip_flag and end_of_slice_flag",
+    _MB_TYPE: "mb_type, sub_mb_type and transform_size_8x8_flag",
     6: "intra prediction modes",
     7: "ref_idx",
     8: "mvd",
     9: "coded_block_pattern",
     10: "mb_qp_delta",
-    11: "coeff_token",
+    11: "coeff_token; coded_block_flag",
     12: "levels",
-    13: "total_zeros and run_before",
+    13: "total_zeros and run_before; flags of significant coefficients",
     _PCM: "PCM samples",
     15: "trailing bits",
 }
 # mb_type of I_PCM, ue(v) (Tables 7-11 and 7-13): codeNum 25 in I slices, 5 + 25 in P slices.
 _PCM_CODES = (0b000011010, 0b000011111)
 _PCM_CODE_BITS = 9
+_MAX_MB_TYPE_BINS = 13  # of intra types in B slices (Table 9-37)
 
 
 @dataclass(frozen=True)
@@ -77,14 +68,14 @@ class AvcWalkCase:
     """What one walk is made of; the same case gives the same walk."""
 
     kind: str  # of AVC_WALK_KINDS
-    slices: str
+    form: str  # of WALK_FORMS
     vocabulary: str
     budget: int  # times the least
     seed: int
 
     def __str__(self) -> str:
         return (
-            f"{self.kind} walk {self.seed}, slices {self.slices}, "
+            f"{self.kind} walk {self.seed}, {self.form}, "
             f"vocabulary {self.vocabulary}, budget {self.budget}x"
         )
 
@@ -95,10 +86,11 @@ class AvcWalkReport:
 
     n_cases: int = 0
     n_done: Counter[AvcWalkCase] = field(default_factory=Counter)
-    n_tokens: Counter[tuple[str, int]] = field(default_factory=Counter)  # (slices, budget)
+    n_tokens: Counter[tuple[str, int]] = field(default_factory=Counter)  # (form, budget)
     n_bytes: Counter[tuple[str, int]] = field(default_factory=Counter)
     n_vetoed: Counter[tuple[str, int]] = field(default_factory=Counter)  # walks
-    reached: Counter[tuple[str, int]] = field(default_factory=Counter)  # (slices, kind of field)
+    reached: Counter[tuple[str, int]] = field(default_factory=Counter)  # (form, kind of field)
+    n_slices: Counter[tuple[str, str]] = field(default_factory=Counter)  # (form, "I", "P" or "B")
     problems: list[tuple[AvcWalkCase, str]] = field(default_factory=list)
 
     def n_walks(self, **values: object) -> int:
@@ -107,7 +99,7 @@ class AvcWalkReport:
 
 
 def plan_avc_walks(n: int, seed: int = 0) -> list[AvcWalkCase]:
-    """n cases, half of them uniform, in turns over budgets, slices and vocabularies.
+    """n cases, half of them uniform, in turns over budgets, forms and vocabularies.
 
     Args:
         n: how many.
@@ -117,12 +109,15 @@ def plan_avc_walks(n: int, seed: int = 0) -> list[AvcWalkCase]:
     cases = []
     for i in range(n):
         turn, kind = divmod(i, len(kinds))
-        turn, slices = divmod(turn, len(SLICES))
-        budgets = _BUDGETS_IN_TURN[SLICES[slices]]
+        turn, form = divmod(turn, len(_FORMS_IN_TURN))
+        # What a form has had by now: the places of its turns count, not those of all.
+        name = _FORMS_IN_TURN[form]
+        turn = turn * _FORMS_IN_TURN.count(name) + _FORMS_IN_TURN[:form].count(name)
+        budgets = WALK_FORMS[name].budgets
         cases.append(
             AvcWalkCase(
                 kind=kinds[kind],
-                slices=SLICES[slices],
+                form=name,
                 vocabulary=_VOCABULARIES[(turn + kind // 2) % 2],
                 budget=budgets[turn % len(budgets)],
                 seed=seed + i,
@@ -131,39 +126,53 @@ def plan_avc_walks(n: int, seed: int = 0) -> list[AvcWalkCase]:
     return cases
 
 
-def run_avc_walk(case: AvcWalkCase) -> WalkResult:
-    """Walks one case.
+def run_avc_walk(case: AvcWalkCase) -> tuple[WalkResult, int]:
+    """Walks one case; also how many pictures its stream has.
 
     Raises:
         CodecLMError: a promise of the engine was broken.
     """
-    compiled = _compiled(case.slices, case.vocabulary)
+    form = WALK_FORMS[case.form]
+    compiled = compiled_of(form.name, case.vocabulary)
     if case.kind == "highest":
-        renumbered = shuffled(_vocabulary(case.vocabulary, case.slices), case.seed)
-        compiled = compile_grammar(_grammar(case.slices), renumbered)
+        renumbered = shuffled(vocabulary_of(form.name, case.vocabulary), case.seed)
+        compiled = compile_grammar(form.grammar(), renumbered)
     chooser = AVC_WALK_KINDS[case.kind]
-    budget = case.budget * least_tokens(compiled)
-    result = MaskWalk(compiled, budget, chooser, case.seed, watches_budget=True).run()
+    if case.kind == "PCM" and form.has_cabac:
+        chooser = _search_pcm_by_cabac
+    result = MaskWalk(
+        compiled,
+        case.budget * form.least_tokens(case.vocabulary),
+        chooser,
+        case.seed,
+        watches_budget=True,
+        prompt=form.prompt(case.seed),
+        stops_late=form.has_b,
+    ).run()
     status, n_pictures = check_h264(result.stream)
     if not status:
         raise BrokenWalkError(f"the stream is not valid: {status.message}")
-    if n_pictures != FRAMES:
+    if not form.has_b and n_pictures != FRAMES:
         raise BrokenWalkError(f"our check counts {n_pictures} pictures, not {FRAMES}")
-    return result
+    return result, n_pictures
 
 
-def _search_pcm(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
+def _pcm_search(nearness: Callable[[GrammarMatcher, int], int]) -> Chooser:
     """A token that leads into I_PCM, or furthest into its mb_type; else any."""
-    tokens: list[int] = legal.tolist()
-    walk.rng.shuffle(tokens)
-    if walk.matcher.annotation()[0] == _PCM:
-        return tokens[0]
-    # Without the budget, by which the mask goes already: looking ahead with it costs far more.
-    matcher = walk.free or walk.matcher
-    return max(tokens, key=lambda token: _nearness_to_pcm(matcher, token))
+
+    def choose(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
+        tokens: list[int] = legal.tolist()
+        walk.rng.shuffle(tokens)
+        if walk.matcher.annotation()[0] == _PCM:
+            return tokens[0]
+        # Without the budget, by which the mask goes already: looking ahead with it costs far more.
+        matcher = walk.free or walk.matcher
+        return max(tokens, key=lambda token: nearness(matcher, token))
+
+    return choose
 
 
-def _nearness_to_pcm(matcher: GrammarMatcher, token: int) -> int:
+def _nearness_by_cavlc(matcher: GrammarMatcher, token: int) -> int:
     fork = matcher.fork()
     fork.accept_token(token)
     annotation = fork.annotation()
@@ -176,11 +185,22 @@ def _nearness_to_pcm(matcher: GrammarMatcher, token: int) -> int:
     return n_bits if bits in beginnings else 0
 
 
+def _nearness_by_cabac(matcher: GrammarMatcher, token: int) -> int:
+    """By how many bins of mb_type are read, that of I_PCM being among the longest."""
+    fork = matcher.fork()
+    fork.accept_token(token)
+    annotation = fork.annotation()
+    if annotation[0] == _PCM:
+        return _MAX_MB_TYPE_BINS + 1
+    return int(annotation[6]) if annotation[0] == _MB_TYPE else 0
+
+
+_search_pcm_by_cabac = _pcm_search(_nearness_by_cabac)
 AVC_WALK_KINDS: dict[str, str | Chooser] = {
     "token": "token",
     "highest": "highest",
     "lowest": "lowest",
-    "PCM": _search_pcm,
+    "PCM": _pcm_search(_nearness_by_cavlc),
 }
 
 
@@ -197,21 +217,22 @@ def check_avc_walks(
     """
     report = AvcWalkReport()
     for start in range(0, len(cases), _BATCH):
-        walked: dict[Path, AvcWalkCase] = {}
+        walked: dict[Path, tuple[AvcWalkCase, int]] = {}
         for case in cases[start : start + _BATCH]:
             try:
-                result = run_avc_walk(case)
+                result, n_pictures = run_avc_walk(case)
             except CodecLMError as error:
                 report.problems.append((case, str(error)))
                 continue
             _count(case, result, report)
             path = folder / f"walk-{case.seed:06}.264"
             path.write_bytes(result.stream)
-            walked[path] = case
+            walked[path] = case, n_pictures
         for path, answers in decoders.ask([*walked], n_threads=n_threads):
-            said = [complaint_about(answer, FRAMES) for answer in answers]
+            case, n_pictures = walked[path]
+            said = [complaint_about(answer, n_pictures) for answer in answers]
             problems = [text for text in said if text is not None]
-            report.problems += [(walked[path], f"{text} ({path.name})") for text in problems]
+            report.problems += [(case, f"{text} ({path.name})") for text in problems]
             if not problems:
                 path.unlink()
         report.n_cases = min(start + _BATCH, len(cases))
@@ -219,47 +240,25 @@ def check_avc_walks(
 
 
 def _count(case: AvcWalkCase, result: WalkResult, report: AvcWalkReport) -> None:
-    key = (case.slices, case.budget)
+    key = (case.form, case.budget)
     report.n_done[case] += 1
     report.n_tokens[key] += result.n_tokens
     report.n_bytes[key] += len(result.stream)
     report.n_vetoed[key] += bool(result.n_vetoed)
-    for kind in _fields_met(case.slices, result.stream):
-        report.reached[case.slices, kind] += 1
+    for picture in inspect_h264(result.stream).pictures:
+        for part in picture.slices:
+            report.n_slices[case.form, part.type] += 1
+    for kind in _fields_met(WALK_FORMS[case.form], case.seed, result.stream):
+        report.reached[case.form, kind] += 1
 
 
-def _fields_met(slices: str, stream: bytes) -> set[int]:
-    """The kinds of field that some byte of the stream begins in."""
-    cursor = AvcCursor(_grammar(slices))
+def _fields_met(form: WalkForm, seed: int, stream: bytes) -> set[int]:
+    """The kinds of field that some byte of the stream begins in, the prompt's left out."""
+    cursor = AvcCursor(form.grammar())
+    n_prompt = len(form.prompt(seed))
+    cursor.push(stream[:n_prompt])
     kinds = set()
-    for byte in stream:
+    for byte in stream[n_prompt:]:
         kinds.add(int(cursor.annotation()[0]))
         cursor.push(bytes([byte]))
     return kinds & {*FIELD_KINDS}
-
-
-@cache
-def _grammar(slices: str) -> AvcGrammar:
-    return AvcGrammar.avc_lm(WIDTH, HEIGHT, FRAMES, slices=slices)
-
-
-@cache
-def _vocabulary(name: str, slices: str) -> TokenizerInfo:
-    if name == "bytes":
-        return byte_vocabulary()
-    settings = AvcSettings(WIDTH, HEIGHT, frames=FRAMES, slices=slices)
-    samples = [encode(_patches(seed), settings) for seed in range(4)]
-    return pair_vocabulary(samples, _N_PIECES)
-
-
-def _patches(seed: int) -> NDArray[np.uint8]:
-    """uint8 [FRAMES, HEIGHT, WIDTH, 3]: patches of colour, seen from further and further right."""
-    rng = np.random.default_rng(seed)
-    patches = rng.integers(0, 256, (HEIGHT // 8, WIDTH // 8 + FRAMES, 3), np.uint8)
-    ground = patches.repeat(8, axis=0).repeat(8, axis=1)
-    return np.stack([ground[:, 3 * i : 3 * i + WIDTH] for i in range(FRAMES)])
-
-
-@cache
-def _compiled(slices: str, vocabulary: str) -> CompiledGrammar:
-    return compile_grammar(_grammar(slices), _vocabulary(vocabulary, slices))

@@ -59,6 +59,9 @@ class MaskWalk:
         chooser: a name of CHOOSERS, or a function like those.
         seed: of all choices.
         watches_budget: chooses without the budget first, and counts how often that is forbidden.
+        prompt: what it goes on from; by default the pinned header.
+        stops_late: takes the stop token only where there is no other, for grammars under which a
+            stream may end early.
     """
 
     def __init__(
@@ -68,21 +71,24 @@ class MaskWalk:
         chooser: str | Chooser,
         seed: int,
         watches_budget: bool = False,
+        prompt: bytes | None = None,
+        stops_late: bool = False,
     ) -> None:
         self.rng = random.Random(seed)
         self.compiled = compiled
         self.budget = budget
-        header = prompt_of(compiled)
-        self.matcher = GrammarMatcher(compiled, max_tokens=budget, prompt=header)
+        prompt = prompt_of(compiled) if prompt is None else prompt
+        self.matcher = GrammarMatcher(compiled, max_tokens=budget, prompt=prompt)
         self.vocab = compiled.tokenizer_info.encoded_vocab
-        self._choose = CHOOSERS[chooser] if isinstance(chooser, str) else chooser
+        choose = CHOOSERS[chooser] if isinstance(chooser, str) else chooser
+        self._choose = _stopping_late(choose) if stops_late else choose
         self._bitmask = allocate_token_bitmask(1, compiled.vocab_size)
         self.free: GrammarMatcher | None = None  # the same walk, without the budget
         if watches_budget:
-            self.free = GrammarMatcher(compiled, prompt=header)
+            self.free = GrammarMatcher(compiled, prompt=prompt)
         self._free_bitmask = allocate_token_bitmask(1, compiled.vocab_size)
         self._n_vetoed = 0
-        self._pieces = [header]
+        self._pieces = [prompt]
         self._n_tokens = 0
 
     def run(self) -> WalkResult:
@@ -156,6 +162,16 @@ def least_tokens(compiled: CompiledGrammar) -> int:
 def legal_tokens(bitmask: NDArray[np.int32]) -> NDArray[np.intp]:
     """The ids whose bits are set in a bitmask of one row."""
     return np.flatnonzero(np.unpackbits(bitmask.view(np.uint8), bitorder="little"))
+
+
+def _stopping_late(choose: Chooser) -> Chooser:
+    """Chooses among tokens that are not the stop token, if there are any."""
+
+    def choose_late(walk: MaskWalk, legal: NDArray[np.intp]) -> int:
+        others = np.setdiff1d(legal, walk.compiled.tokenizer_info.stop_token_ids)
+        return choose(walk, others if len(others) else legal)
+
+    return choose_late
 
 
 def _any_token(walk: MaskWalk, legal: NDArray[np.intp]) -> int:

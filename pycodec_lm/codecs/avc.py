@@ -44,6 +44,7 @@ __all__ = [
     "prefix_of_frames",
     "rgb",
     "to_mp4",
+    "without_sei",
 ]
 
 SLICES = ("picture", "macroblock")
@@ -130,7 +131,7 @@ def encode(frames: NDArray[np.uint8], settings: AvcSettings) -> bytes:
             picture.pts, picture.time_base = number, encoder.time_base
             parts += map(bytes, encoder.encode(picture))
         parts += map(bytes, encoder.encode(None))
-    return _without_sei(b"".join(parts))
+    return without_sei(b"".join(parts))
 
 
 def _encoder(settings: AvcSettings) -> VideoCodecContext:
@@ -189,7 +190,7 @@ def nal_units(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield start, nal
 
 
-def _without_sei(data: bytes) -> bytes:
+def without_sei(data: bytes) -> bytes:
     """The stream without its SEI messages and the start codes before them."""
     kept, end = [], 0
     for start, nal in nal_units(data):

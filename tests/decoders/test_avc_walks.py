@@ -14,8 +14,8 @@ from pycodec_lm.bench.avc_walks import check_avc_walks, plan_avc_walks
 
 pytestmark = pytest.mark.decoders
 
-# (slices, largest budget): walks. Steps under a budget are slow.
-N_WALKS = {("picture", 2): 40, ("macroblock", 1): 20}
+# (form, largest budget): walks. Steps under a budget are slow.
+N_WALKS = {("picture", 2): 40, ("macroblock", 1): 20, ("CABAC", 2): 40, ("CABAC with B", 10): 40}
 
 
 N_FIELD_WALKS = 90
@@ -29,13 +29,13 @@ def decoders(tmp_path: Path) -> AvcDecoders:
     return decoders
 
 
-@pytest.mark.parametrize(("slices", "budget"), N_WALKS)
+@pytest.mark.parametrize(("form", "budget"), N_WALKS)
 def test_walks_are_clean_in_all_decoders(
-    slices: str, budget: int, decoders: AvcDecoders, tmp_path: Path
+    form: str, budget: int, decoders: AvcDecoders, tmp_path: Path
 ) -> None:
     plan = plan_avc_walks(600, seed=7)
-    cases = [case for case in plan if case.slices == slices and case.budget <= budget]
-    cases = cases[: N_WALKS[slices, budget]]
+    cases = [case for case in plan if case.form == form and case.budget <= budget]
+    cases = cases[: N_WALKS[form, budget]]
     *_, report = check_avc_walks(cases, tmp_path, decoders)
     assert [(str(case), what) for case, what in report.problems] == []
     assert len(report.n_done) == len(cases)

@@ -7,6 +7,7 @@ import pytest
 from clip_files import pan
 
 import pycodec_lm as pcl
+from pycodec_lm import _core
 from pycodec_lm.bench.avc_corpora import (
     AvcCorporaResult,
     AvcJudged,
@@ -24,9 +25,11 @@ from pycodec_lm.bench.avc_mutants import (
     make_avc_mutant,
     try_avc_mutants,
 )
-from pycodec_lm.bench.avc_walks import FRAMES, check_avc_walks, plan_avc_walks
+from pycodec_lm.bench.avc_walk_forms import FRAMES, WALK_FORMS
+from pycodec_lm.bench.avc_walks import AVC_WALK_KINDS, FIELD_KINDS, check_avc_walks, plan_avc_walks
 from pycodec_lm.codecs.avc import AvcSettings, encode
 from pycodec_lm.errors import CodecLMError, UsageError
+from pycodec_lm.inspect import inspect_h264
 
 COLUMNS = "folder file label profile frames entropy slice_types ffmpeg_rc openh264_errbits msg"
 
@@ -55,6 +58,13 @@ class SilentDecoders(AvcDecoders):
         for path in paths:
             message = self.complaints.get(path.name)
             yield path, [Answer("libavcodec", message, self.n_pictures)]
+
+
+class NoDecoders(SilentDecoders):
+    """Nobody to ask."""
+
+    def ask(self, paths, *, counts=True, n_threads=2):
+        return ((path, []) for path in paths)
 
 
 def table_of(tmp_path: Path, rows: dict[str, tuple[bytes, str]]) -> list[AvcJudged]:
@@ -156,10 +166,35 @@ def test_walks_are_made_again_by_their_cases_and_problems_are_told(tmp_path: Pat
 
 
 def test_a_plan_has_all_kinds_and_more_walks_begin_with_the_same() -> None:
-    plan = plan_avc_walks(600)
+    plan = plan_avc_walks(1200)
     assert plan[:50] == plan_avc_walks(50)
-    met = {(case.kind, case.slices, case.vocabulary, case.budget) for case in plan}
-    assert len(met) == 4 * 2 * 2 * 3
+    met = {(case.kind, case.form, case.vocabulary, case.budget) for case in plan}
+    assert len(met) == 4 * 4 * 2 * 3
+
+
+@pytest.mark.parametrize("form", ["CABAC", "CABAC with B"])
+def test_walks_by_cabac_reach_the_fields_of_macroblocks(form: str, tmp_path: Path) -> None:
+    cases = [case for case in plan_avc_walks(400) if case.form == form and case.budget <= 2][:12]
+    assert {case.kind for case in cases} == {*AVC_WALK_KINDS}
+    *_, report = check_avc_walks(cases, tmp_path, NoDecoders())
+    assert report.problems == []
+    reached = {FIELD_KINDS[kind] for name, kind in report.reached if name == form}
+    assert {"mvd", "mb_qp_delta", "levels", "intra prediction modes"} <= reached
+    has_b = WALK_FORMS[form].has_b
+    assert (report.n_slices[form, "B"] >= len(cases)) == has_b
+    if has_b:  # they end where the budget leaves nothing else
+        assert sum(report.n_vetoed.values()) == len(cases)
+
+
+def test_prompts_with_b_slices_differ_by_their_seeds() -> None:
+    form = WALK_FORMS["CABAC with B"]
+    prompts = [form.prompt(seed) for seed in range(40)]
+    assert form.prompt(3) == prompts[3] and len({*prompts}) > 30
+    for prompt in prompts:
+        cursor = _core.AvcCursor(form.grammar())
+        assert cursor.push(prompt) and not cursor.is_complete()
+        shortest = inspect_h264(prompt + cursor.complete())
+        assert [picture.slices[0].type for picture in shortest.pictures] == [*"IPPB"]
 
 
 def test_openh264_reads_a_clip_and_flags_a_cut_one(tmp_path: Path, clip: bytes) -> None:
