@@ -143,6 +143,7 @@ private:
     Status why_not(int64_t value) const;
     // rejection_cabac.cpp
     Status reject_cabac_bit(bool bit) const;
+    std::optional<Status> first_wrong_bin();
     Status why_not_bin(bool bin) const;
     // rejection.cpp
     Code why_not_nal_unit_type(uint32_t type) const;

@@ -20,19 +20,7 @@ Status AvcCursor::reject_cabac_bit(bool bit) const {
     AvcCursor at = *this;
     CabacPosition& c = at.position_.cabac;
     c.interval.take_bit(bit);
-    while (at.is_at_bins() && !c.is_terminated) {
-        const uint16_t ctx_idx = c.string.ctx_idx();
-        bool is_any = false;
-        bool next = false;
-        for (const bool bin : {true, false}) {
-            if (c.interval.part_of(bin, ctx_idx, c.states) == CabacInterval::Part::kNone) continue;
-            is_any = true;
-            if (!at.may_be(bin)) return at.why_not_bin(bin);
-            next = bin;
-        }
-        if (!is_any) break;
-        at.take_bin(next);
-    }
+    if (const auto status = at.first_wrong_bin()) return *status;
     if (c.is_terminated)
         return {.code = Code::kTrailingBits, .element = Element::kRbspTrailingBits, .value = bit};
     if (c.doubt.code == Code::kOk) return {.code = Code::kCabacStart, .element = at.position_.at};
@@ -44,11 +32,37 @@ Status AvcCursor::reject_cabac_bit(bool bit) const {
     };
 }
 
+/// Goes on with legal bins, up to the first that the bits leave possible and that is not legal.
+std::optional<Status> AvcCursor::first_wrong_bin() {
+    CabacPosition& c = position_.cabac;
+    while (is_at_bins() && !c.is_terminated) {
+        const uint16_t ctx_idx = c.string.ctx_idx();
+        bool is_any = false;
+        bool next = false;
+        for (const bool bin : {true, false}) {
+            if (c.interval.part_of(bin, ctx_idx, c.states) == CabacInterval::Part::kNone) continue;
+            is_any = true;
+            if (!may_be(bin)) return why_not_bin(bin);
+            next = bin;
+        }
+        if (!is_any) break;
+        take_bin(next);
+    }
+    return std::nullopt;
+}
+
+/// Of a bin that is left out: by itself, or since what is behind it leads nowhere.
 Status AvcCursor::why_not_bin(bool bin) const {
     const CabacPosition& c = position_.cabac;
     if (!c.string.can_be(bin, c.legal)) {
         const int32_t value = lowest_behind(c.string, bin);
         return why_not(value_of_string(position_.at, value));
+    }
+    if (may_be(bin)) {
+        AvcCursor behind = *this;
+        behind.is_looking_ahead_ = true;
+        behind.take_bin(bin);
+        if (const auto status = behind.first_wrong_bin()) return *status;
     }
     const bool is_end = bin && c.string.ctx_idx() == kTerminate;
     return {

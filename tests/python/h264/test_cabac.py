@@ -216,6 +216,19 @@ def test_wrong_bytes_are_refused_where_the_mask_says() -> None:
     assert codes - {"rbsp_trailing_bits"}
 
 
+def test_no_macroblock_of_a_short_stream_is_said_to_be_too_long() -> None:
+    """What leads nowhere is wrong for the reason that stands behind it."""
+    rng = random.Random(8)
+    codes = set()
+    for data in (data for data in walks(12) if len(data) < 3200 // 8):
+        for _ in range(60):
+            mutant = bytearray(data)
+            mutant[rng.randrange(30, len(data))] ^= 1 << rng.randrange(8)
+            codes.add(pcl.check(bytes(mutant)).code)
+    assert {"intra_pred_mode", "end_of_slice"} <= codes
+    assert "macroblock_bits" not in codes
+
+
 def test_a_slice_does_not_go_on_behind_the_last_macroblock() -> None:
     data = write()
     codes = {
