@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .avc_corpora import AvcCorporaResult, AvcJudged
 from .avc_decoders import AvcDecoders
-from .avc_mutants import AVC_ALWAYS_WRONG, AVC_KINDS
+from .avc_mutants import AVC_ALWAYS_WRONG, AVC_MUTANT_ROWS
 from .avc_walk_forms import FRAMES, HEIGHT, WALK_FORMS, WIDTH
 from .avc_walks import AVC_WALK_BUDGETS, AVC_WALK_KINDS, FIELD_KINDS, AvcWalkReport
 from .evidence_figures import add_mutant_problems, add_mutant_tables, nested
@@ -226,7 +226,7 @@ def avc_mutant_report(
     ]
     readers = {"libavcodec": "libavcodec explode", "openh264": "openh264"}
     names = {name: readers[name] for name in decoders.names()}
-    add_mutant_tables(report, mutants, [*AVC_KINDS], names)
+    add_mutant_tables(report, mutants, AVC_MUTANT_ROWS, names)
     if mutants.only_others:
         rows = [[str(m), " ".join(text.split())] for m, text in mutants.only_others]
         report.add_table(

@@ -10,9 +10,17 @@ from .._core import check_h264
 from ..codecs.avc import nal_units
 from ..errors import UsageError
 from .avc_decoders import AvcDecoders
+from .avc_profiles import PROFILES, profile_of
 from .mutants import Mutant, MutantReport, flip_bit, replace_byte
 
-__all__ = ["AVC_ALWAYS_WRONG", "AVC_KINDS", "choose_clips", "make_avc_mutant", "try_avc_mutants"]
+__all__ = [
+    "AVC_ALWAYS_WRONG",
+    "AVC_KINDS",
+    "AVC_MUTANT_ROWS",
+    "choose_clips",
+    "make_avc_mutant",
+    "try_avc_mutants",
+]
 
 _SLICES = (1, 5)
 _BATCH = 100  # files between two reports
@@ -39,6 +47,7 @@ AVC_KINDS: dict[str, _Change] = {
 }
 # A picture of which macroblocks are missing is in no valid stream.
 AVC_ALWAYS_WRONG = tuple(AVC_KINDS)[2:]
+AVC_MUTANT_ROWS = [f"{profile}: {kind}" for profile in PROFILES.values() for kind in AVC_KINDS]
 
 
 def make_avc_mutant(data: bytes, source: str, kind: str, seed: int) -> Mutant:
@@ -81,7 +90,8 @@ def try_avc_mutants(
 ) -> Iterator[MutantReport]:
     """Lets our check and all decoders read a mutant of each kind of each stream.
 
-    Yields the report so far, every now and then and at the end.
+    Yields the report so far, every now and then and at the end; it counts each profile by itself,
+    under AVC_MUTANT_ROWS.
     """
     report = MutantReport()
     mutants = [
@@ -102,7 +112,7 @@ def try_avc_mutants(
 
 
 def _count(mutant: Mutant, said: Mapping[str, str], report: MutantReport) -> None:
-    kind = mutant.kind
+    kind = f"{profile_of(mutant.data)}: {mutant.kind}"
     report.n[kind] += 1
     status, _ = check_h264(mutant.data)
     for decoder in said:
@@ -110,7 +120,7 @@ def _count(mutant: Mutant, said: Mapping[str, str], report: MutantReport) -> Non
     if not status:
         report.flagged[kind, "check"] += 1
         report.codes[kind, status.code] += 1
-    elif kind in AVC_ALWAYS_WRONG:
+    elif mutant.kind in AVC_ALWAYS_WRONG:
         report.problems.append((mutant, "our check finds it valid"))
     if status:
         report.only_others += [(mutant, f"{name}: {text}") for name, text in said.items()]

@@ -220,7 +220,7 @@ def test_no_macroblock_of_a_short_stream_is_said_to_be_too_long() -> None:
     """What leads nowhere is wrong for the reason that stands behind it."""
     rng = random.Random(8)
     codes = set()
-    for data in (data for data in walks(12) if len(data) < 3200 // 8):
+    for data in (data for data in walks(8) if len(data) < 3200 // 8):
         for _ in range(60):
             mutant = bytearray(data)
             mutant[rng.randrange(30, len(data))] ^= 1 << rng.randrange(8)
