@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from .._core import check_h264
 from ..errors import CodecLMError
+from .avc_profiles import by_profile
 from .check_speed import CheckTimes, cpu_per_file
 from .measure import Spread
 
@@ -21,7 +23,8 @@ def measure_avc_check(
     paths: Sequence[Path], repeats: int, on_round: Callable[[], object] = lambda: None
 ) -> list[CheckTimes]:
     """Times a check of each stream, libavcodec decoding it with a decoder that is open already, and
-    the same as PyAV opens a file, which looks for streams first. All take turns, in one thread.
+    the same as PyAV opens a file, which looks for streams first. All take turns, in one thread, and
+    so do the profiles, each of which has times of its own.
 
     Args:
         paths: H.264 byte streams; those that the check does not support are left out.
@@ -31,11 +34,11 @@ def measure_avc_check(
     Raises:
         CodecLMError: no stream is valid, or libavcodec decodes another number of pictures.
     """
-    streams = [data for path in paths if check_h264(data := path.read_bytes())[0]]
-    if not streams:
+    groups = by_profile(path.read_bytes() for path in paths)
+    if not groups:
         raise CodecLMError("none of the streams is one that the check accepts")
     decoder = _OpenDecoder()
-    for data in streams:
+    for data in chain.from_iterable(groups.values()):
         n, n_pictures = decoder.decode(data), check_h264(data)[1]
         if n != n_pictures:
             raise CodecLMError(f"libavcodec decodes {n} pictures of {n_pictures}")
@@ -44,13 +47,23 @@ def measure_avc_check(
         "libavcodec, decoder already open": decoder.decode,
         "libavcodec, opened by PyAV": _decode_file,
     }
-    times: dict[str, list[float]] = {name: [] for name in readers}
+    times: dict[str, dict[str, list[float]]] = {
+        profile: {name: [] for name in readers} for profile in groups
+    }
     for _ in range(repeats):
-        for name, read in readers.items():
-            times[name].append(cpu_per_file(read, streams))
+        for profile, streams in groups.items():
+            for name, read in readers.items():
+                times[profile][name].append(cpu_per_file(read, streams))
         on_round()
-    spreads = {name: Spread.of(values) for name, values in times.items()}
-    return [CheckTimes("as they are", len(streams), sum(map(len, streams)), spreads)]
+    return [
+        CheckTimes(
+            f"in {profile} profile",
+            len(streams),
+            sum(map(len, streams)),
+            {name: Spread.of(values) for name, values in times[profile].items()},
+        )
+        for profile, streams in groups.items()
+    ]
 
 
 class _OpenDecoder:

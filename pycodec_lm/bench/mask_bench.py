@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .mask_speed import MaskTimes, measure_masks
-from .mask_streams import FileCounts, Vocabulary, encode, is_clip, streams_of
+from .mask_streams import Streams, Vocabulary, encode, is_clip
 from .matcher_memory import (
     MatcherMemory,
     ProgressiveMemory,
@@ -54,38 +54,34 @@ class MaskResults:
     progressive: ProgressiveMemory | None = None
 
 
-def n_steps(vocab_sizes: Sequence[int], forms: Sequence[str]) -> int:
+def n_steps(vocab_sizes: Sequence[int], n_streams: int) -> int:
     """How often measure_all() calls `on_step`."""
     n_peer_steps = len(available_peers()) * len(vocab_sizes)
-    return 3 * len(vocab_sizes) * len(forms) + n_peer_steps + 4
+    return 3 * len(vocab_sizes) * n_streams + n_peer_steps + 4
 
 
 def measure_all(
     files: Sequence[bytes],
+    all_streams: Sequence[Streams],
     vocab_sizes: Sequence[int],
-    forms: Sequence[str],
-    counts: FileCounts,
     on_step: Callable[[str], object] = lambda what: None,  # noqa: ARG005
 ) -> MaskResults:
     """Measures masks along files, batches, forks, logits, memory, and peers in the same run.
 
     Args:
-        files: valid JPEG files of one size and subsampling, or H.264 streams with the same
-            parameter sets.
+        files: valid JPEG files of one size, or H.264 streams.
+        all_streams: those of them, by `streams_of`.
         vocab_sizes: 259 for no merges.
-        forms: of FORMS, or of AVC_FORMS.
-        counts: how many files are for what.
         on_step: called after each step, with what comes next.
 
     Raises:
-        UsageError: there are too few files, or they are of several sizes.
         CodecLMError: something is not correct; nothing is reported then.
     """
     results = MaskResults(timer_floor_ns())
     floor_ns = results.floor_ns
     # The vocabulary that forks and memory are measured with: 1024, or the next smaller one.
     usual_size = max([v for v in vocab_sizes if v <= 1024] or [min(vocab_sizes)])
-    for streams in streams_of(files, counts, forms):
+    for streams in all_streams:
         for vocab_size in vocab_sizes:
             encoded = encode(streams, vocab_size)
             results.vocabularies.append(encoded.vocabulary)
@@ -108,7 +104,7 @@ def measure_all(
     on_step("logits")
     results.applied += measure_apply(floor_ns, APPLY_SHAPE)
     on_step("peers")
-    _measure_peers(results, vocab_sizes, counts.batch, on_step)
+    _measure_peers(results, vocab_sizes, len(all_streams[0].batch), on_step)
     on_step("")
     return results
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from .._core import check_h264, transcode
+from .._core import transcode
 from ..avc_grammar import AvcGrammar
 from ..errors import UsageError
 from ..grammar import JpegGrammar
@@ -103,6 +104,7 @@ FORMS: dict[str, tuple[str, Callable[[bytes], JpegGrammar]]] = {
 }
 AVC_FORMS: dict[str, tuple[str, Callable[[bytes], AvcGrammar]]] = {
     "like": ("AvcGrammar.like(clip)", AvcGrammar.like),
+    "any": ("AvcGrammar(portable=False)", lambda sample: AvcGrammar(portable=False)),  # noqa: ARG005
 }
 
 
@@ -114,37 +116,72 @@ def is_clip(data: bytes) -> bool:
 def streams_of(
     files: Sequence[bytes], counts: FileCounts, forms: Sequence[str]
 ) -> Iterator[Streams]:
-    """The files in each of the FORMS named, or of the AVC_FORMS.
+    """The files in each of the FORMS named, or of the AVC_FORMS for each profile.
 
     Args:
         files: valid JPEG files of one size and subsampling, or H.264 streams with the same
-            parameter sets; of these, what the check does not support is left out.
+            parameter sets in each profile; of these, what the check does not support is left out.
 
     Raises:
         UsageError: there are too few files, or they do not fit a grammar.
     """
     if files and is_clip(files[0]):
-        files = [data for data in files if check_h264(data)[0]]
-    ends = [0, counts.measured, counts.measured + counts.batch]
-    ends.append(ends[-1] + counts.warm_up)
-    if len(files) <= ends[-1]:
+        yield from _streams_of_clips(files, counts, forms)
+        return
+    files = files[: _n_wanted(files, counts)]
+    for form in forms:
+        name, pictures_like = FORMS[form]
+        grammar = pictures_like(files[0])
+        streams = _transcoded(files, grammar, name) if grammar.header else [*files]
+        yield Streams(name, grammar, *_parts(streams, counts))
+
+
+def _streams_of_clips(
+    files: Sequence[bytes], counts: FileCounts, forms: Sequence[str]
+) -> Iterator[Streams]:
+    """Without SEI messages, which are text. Clips with B slices have no form "like"."""
+    from ..codecs.avc import without_sei
+    from .avc_profiles import by_profile
+
+    for profile, group in by_profile(files).items():
+        clips = [without_sei(data) for data in group[: _n_wanted(group, counts)]]
+        for form in forms:
+            name, clips_like = AVC_FORMS[form]
+            if form == "like" and _has_b(clips[0]):
+                continue
+            grammar = clips_like(clips[0])
+            streams = _without_header(clips, grammar.header)
+            yield Streams(f"{name}, {profile}", grammar, *_parts(streams, counts))
+
+
+def _has_b(clip: bytes) -> bool:
+    from ..inspect import inspect_h264
+
+    return any(
+        part.type == "B" for picture in inspect_h264(clip).pictures for part in picture.slices
+    )
+
+
+def _n_wanted(files: Sequence[bytes], counts: FileCounts) -> int:
+    """How many files are used at most.
+
+    Raises:
+        UsageError: there are too few.
+    """
+    n = counts.measured + counts.batch + counts.warm_up
+    if len(files) <= n:
         raise UsageError(
             f"{len(files)} files are not enough to time {counts.measured}, to fill a batch of"
             f" {counts.batch}, to warm up with {counts.warm_up} and to learn vocabularies from"
             " others"
         )
-    files = files[: ends[-1] + _MAX_TRAIN]
-    for form in forms:
-        if is_clip(files[0]):
-            name, clips_like = AVC_FORMS[form]
-            grammar: JpegGrammar | AvcGrammar = clips_like(files[0])
-            streams = _without_header(files, grammar.header)
-        else:
-            name, pictures_like = FORMS[form]
-            grammar = pictures_like(files[0])
-            streams = _transcoded(files, grammar, name) if grammar.header else [*files]
-        parts = [streams[a:b] for a, b in zip(ends, [*ends[1:], len(streams)], strict=True)]
-        yield Streams(name, grammar, *parts)
+    return n + _MAX_TRAIN
+
+
+def _parts(streams: list[bytes], counts: FileCounts) -> list[list[bytes]]:
+    """Those that are measured, in a batch, to warm up with, and to learn from."""
+    ends = [0, *accumulate((counts.measured, counts.batch, counts.warm_up)), len(streams)]
+    return [streams[a:b] for a, b in pairwise(ends)]
 
 
 def _transcoded(files: Sequence[bytes], grammar: JpegGrammar, name: str) -> list[bytes]:

@@ -57,7 +57,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     mask.add_argument(
         "folder",
         help="a folder of valid JPEG files of one size and subsampling, or of .264 streams with the"
-        " same parameter sets",
+        " same parameter sets in each profile",
     )
     mask.add_argument(
         "--vocab-sizes",
@@ -72,7 +72,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="+",
         choices=["jpeg_lm", "dense", "like", "any"],
         help="streams with a restart marker after each MCU, without any, files like the first, or"
-        " any files (jpeg_lm dense; of H.264 there is like only)",
+        " any files (jpeg_lm dense; of H.264 there are like and any, for each profile, but no like"
+        " of clips with B slices)",
     )
     mask.add_argument("--warm-up", type=int, default=100, help="files before the clock runs (100)")
     mask.add_argument("--files", type=int, default=20, help="files that are timed (20)")
@@ -212,7 +213,7 @@ def _mask(args: argparse.Namespace) -> int:
     let_threads_sleep()
     from ..bench.mask_bench import measure_all, n_steps
     from ..bench.mask_figures import mask_report
-    from ..bench.mask_streams import AVC_FORMS, FORMS, FileCounts, is_clip
+    from ..bench.mask_streams import AVC_FORMS, FORMS, FileCounts, is_clip, streams_of
 
     if min(args.vocab_sizes) < _BYTES_ONLY:
         raise UsageError(f"--vocab-sizes start at {_BYTES_ONLY}")
@@ -224,12 +225,15 @@ def _mask(args: argparse.Namespace) -> int:
     if not set(forms) <= set(known):
         raise UsageError(f"--forms of such files are {', '.join(known)}")
     counts = FileCounts(args.files, args.rows, args.warm_up)
-    n = n_steps(args.vocab_sizes, forms)
+    streams = [*streams_of(files, counts, forms)]
+    if not streams:
+        raise UsageError(
+            f"none of these clips is in scope, or none has the form {' or '.join(forms)}"
+        )
+    n = n_steps(args.vocab_sizes, len(streams))
     bar: Progress[int]
     with progress(n, "timing", quiet=args.quiet or args.json) as bar:
-        results = measure_all(
-            files, args.vocab_sizes, forms, counts, lambda note: bar.update(note=note)
-        )
+        results = measure_all(files, streams, args.vocab_sizes, lambda note: bar.update(note=note))
     words = ["mask", Path(args.folder).resolve().name, "--vocab-sizes", *args.vocab_sizes]
     words += ["--forms", *forms, "--warm-up", args.warm_up]
     words += ["--files", args.files, "--rows", args.rows]

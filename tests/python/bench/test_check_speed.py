@@ -3,6 +3,7 @@ import json
 import shutil
 from pathlib import Path
 
+import avc_pixels
 import numpy as np
 import pytest
 from clip_files import pan
@@ -73,6 +74,15 @@ def test_streams_are_timed_beside_libavcodec(streams: Path) -> None:
         "libavcodec, opened by PyAV",
     ]
     assert all(spread.n == 2 and spread.median > 0 for spread in times.readers.values())
+
+
+def test_profiles_are_timed_by_themselves(streams: Path) -> None:
+    high = avc_pixels.x264_stream(pan(3, 64, 48), profile="high")
+    (streams / "2.264").write_bytes(high)
+    times = measure_avc_check(sorted(streams.iterdir()), 2)
+    assert [group.coding for group in times] == ["in baseline profile", "in high profile"]
+    assert [group.n_files for group in times] == [2, 1]
+    assert times[1].n_bytes == len(high)
 
 
 def test_no_stream_to_time(streams: Path) -> None:

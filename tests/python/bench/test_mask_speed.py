@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 
+import avc_pixels
 import numpy as np
 import pytest
 from clip_files import pan
@@ -161,8 +162,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_report_has_all_of_it(files: list[bytes]) -> None:
     notes: list[str] = []
     forms = ["jpeg_lm", "dense"]
-    results = measure_all(files, [259, 270], forms, COUNTS, notes.append)
-    assert len(notes) == n_steps([259, 270], forms)
+    streams = [*streams_of(files, COUNTS, forms)]
+    results = measure_all(files, streams, [259, 270], notes.append)
+    assert len(notes) == n_steps([259, 270], len(streams))
     report = mask_report(results, "pycodec-lm bench mask")
     page = report.to_markdown()
     for name in (".jpeg_lm()", ".jpeg_lm(restart_interval=0)"):
@@ -190,17 +192,29 @@ def test_clips_are_measured_like_pictures(
     folder = tmp_path / "clips"
     folder.mkdir()
     settings = AvcSettings(width=64, height=48, frames=3)
+    with_b = {"x264-params": "keyint=infinite:bframes=2:b-adapt=0"}
     for i in range(9):
-        (folder / f"{i}.264").write_bytes(encode_clip(pan(3, 64, 48, seed=i), settings))
+        frames = pan(3, 64, 48, seed=i)
+        (folder / f"{i}_baseline.264").write_bytes(encode_clip(frames, settings))
+        high = avc_pixels.x264_stream(frames, profile="high", **with_b)
+        (folder / f"{i}_high.264").write_bytes(high)
     few = ["--vocab-sizes", "259", "264", "--warm-up", "1", "--files", "2", "--rows", "2"]
     command = ["bench", "mask", str(folder), *few, "--json"]
     assert main(command) == 0
     results = json.loads(capsys.readouterr().out)
-    assert [row["vocab_size"] for row in results["masks"]] == [259, 259, 264, 264]
-    assert {row["grammar"] for row in results["masks"]} == {"AvcGrammar.like(clip)"}
+    assert [row["vocab_size"] for row in results["masks"]] == [259, 259, 264, 264] * 3
+    assert [row["grammar"] for row in results["masks"][::4]] == [
+        "AvcGrammar.like(clip), baseline",
+        "AvcGrammar(portable=False), baseline",
+        "AvcGrammar(portable=False), high",
+    ]
     assert results["masks"][0]["fill"]["n"] > 100
     assert main([*command, "--forms", "dense"]) == 2
-    assert "--forms of such files are like" in capsys.readouterr().err
+    assert "--forms of such files are like, any" in capsys.readouterr().err
+    for path in folder.glob("*_baseline.264"):
+        path.unlink()
+    assert main([*command, "--forms", "like"]) == 2
+    assert "none has the form like" in capsys.readouterr().err
 
 
 def test_clips_of_other_parameter_sets_are_refused() -> None:
