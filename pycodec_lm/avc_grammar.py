@@ -22,7 +22,7 @@ _LEVELS = {
 
 
 class AvcGrammar(_core.AvcGrammar):
-    """A set of H.264 byte streams (ITU-T H.264 Annex B): I and P slices, CAVLC, no fields.
+    """A set of H.264 byte streams (ITU-T H.264 Annex B): I, P and B slices, no fields.
 
     `AvcGrammar()` is every stream in scope; each keyword narrows it. `like()` and `avc_lm()` pin
     the parameter sets, and in slice headers all but what counts pictures.
@@ -33,8 +33,7 @@ class AvcGrammar(_core.AvcGrammar):
             macroblocks as have so many, the rest cropped.
         frames: the stream has so many; by default any number. Unless `portable` is False, they are
             shown in the order in which they are coded.
-        profile: "baseline" (the constrained one), "main" or "high", of which the engine has I and P
-            slices with CAVLC and without the 8x8 transform.
+        profile: "baseline" (the constrained one), "main" or "high".
         slices: "picture" for one slice a picture, "macroblock" for one slice a macroblock, "any".
         qp: the luma quantizer of every slice and macroblock, 0 to 51.
         level: "1", "1b", "1.1" to "6.2", or level_idc, which is ten times that (9 for 1b).
@@ -89,11 +88,14 @@ class AvcGrammar(_core.AvcGrammar):
 
         All that stands before the first slice is forced, as are the types, quantizers and filter
         settings in slice headers; start codes are as short as they may be, and P slices may refer
-        to all pictures there are, up to the default number.
+        to all pictures there are, up to the default number. Where the clip has B pictures, or the
+        headers of P pictures differ in more than counters, each picture has the header that it has
+        in the clip.
 
         Args:
-            clip: an Annex B stream of one IDR picture and P pictures.
-            frames: another number of frames than the clip has.
+            clip: an Annex B stream of one IDR picture and others; B slices have spatial direct
+                prediction.
+            frames: another number of frames than the clip has; fewer, where each has its header.
 
         Raises:
             UsageError: the clip is not valid or not of this form, and the message says where; or
@@ -110,8 +112,12 @@ class AvcGrammar(_core.AvcGrammar):
         qp: int = 37,
         fps: int = 3,
         slices: str = "picture",
+        profile: str = "baseline",
+        b_frames: int = 0,
     ) -> AvcGrammar:
         """The form of AVC-LM: constrained baseline, one IDR picture, no B, as libx264 writes it.
+
+        Other profiles, and B pictures, are for the same with CABAC.
 
         Args:
             width, height: in pixels, even.
@@ -119,6 +125,8 @@ class AvcGrammar(_core.AvcGrammar):
             qp: x264's constant quantizer, 1 to 51.
             fps: frames a second.
             slices: "picture" or "macroblock".
+            profile: "baseline", "main" or "high".
+            b_frames: B pictures in a row, 0 to 16; none in baseline.
 
         Raises:
             UsageError: a value is out of range.
@@ -129,9 +137,10 @@ class AvcGrammar(_core.AvcGrammar):
 
         from .codecs.avc import AvcSettings, encode
 
-        # Two frames show all that the headers of any clip say.
-        settings = AvcSettings(width, height, fps, min(frames, 2), qp, slices)
-        grey = np.full((settings.frames, height, width, 3), 128, np.uint8)
+        # Two frames show all that the headers of any clip say; but B pictures have each their own.
+        n = frames if b_frames else min(frames, 2)
+        settings = AvcSettings(width, height, fps, n, qp, slices, profile, b_frames)
+        grey = np.broadcast_to(np.uint8(128), (n, height, width, 3))
         return cls(_like=encode(grey, settings), frames=frames, slices=slices)
 
     @property

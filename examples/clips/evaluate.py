@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from pycodec_lm.models.checkpoint import Checkpoint
 from pycodec_lm.training.evaluate import evaluate_model
 from pycodec_lm.training.feed import Feed
 
-__all__ = ["evaluate", "likelihood", "psnr", "report"]
+__all__ = ["evaluate", "likelihood", "psnr", "report", "sizes"]
 
 TEMPERATURE = 0.8
 TOP_P = 0.95
@@ -32,7 +32,8 @@ _TEXT = """\
 # A tiny AVC-LM on panning clips
 
 {n_parameters:,} parameters, {steps:,} steps, {tokens:,} tokens ({epochs:.1f} times through \
-{n_train:,} clips of {width} x {height}, {frames} frames, QP {qp}), {minutes:.1f} minutes.
+{n_train:,} clips of {width} x {height}, {frames} frames, QP {qp}, profile {profile}, {b_frames} B \
+pictures in a row), {minutes:.1f} minutes.
 
 Bits per held-out clip, forced tokens left out; "legal" is renormalised over the tokens that the
 grammar allows.
@@ -157,7 +158,7 @@ def report(results: dict[str, Any]) -> str:
         epochs=training["tokens"] / results["n_train_tokens"],
         n_train=results["n_train"],
         minutes=training["seconds"] / 60,
-        **{name: settings[name] for name in ("width", "height", "frames", "qp")},
+        **settings,
         model_raw=model["raw"],
         model_legal=model["renormalised"],
         table_raw=table["raw"],
@@ -179,3 +180,33 @@ def report(results: dict[str, Any]) -> str:
         bytes_model=made["bytes_a_frame"]["model"],
         bytes_coded=made["bytes_a_frame"]["coded"],
     )
+
+
+# Profile and B pictures in a row.
+_FORMS = (("baseline", 0), ("main", 0), ("high", 0), ("high", 1), ("high", 2))
+
+
+def sizes(clips: Sequence[NDArray[np.uint8]], settings: AvcSettings) -> str:
+    """Bits and PSNR of the same clips by profile, as Markdown.
+
+    Args:
+        clips: uint8 [frames, height, width, 3] each, as the settings say.
+        settings: whose profile and B pictures are replaced.
+    """
+    lines = [
+        "| profile | B pictures in a row | bits a clip | of baseline | PSNR, dB |",
+        "|---|---|---|---|---|",
+    ]
+    first = 0.0
+    for profile, b_frames in _FORMS:
+        form = replace(settings, profile=profile, b_frames=b_frames)
+        streams = [encode(frames, form) for frames in clips]
+        n_bits = 8 * float(np.mean([len(stream) for stream in streams]))
+        decibels = np.mean(
+            [psnr(decode(data), frames) for data, frames in zip(streams, clips, strict=True)]
+        )
+        first = first or n_bits
+        lines.append(
+            f"| {profile} | {b_frames} | {n_bits:.0f} | {n_bits / first:.1%} | {decibels:.2f} |"
+        )
+    return "\n".join([*lines, ""])

@@ -9,12 +9,13 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import evaluate
 from pan import Panner
 
-from pycodec_lm.codecs.avc import AvcSettings, encode, to_mp4
+from pycodec_lm.codecs.avc import PROFILES, AvcSettings, encode, to_mp4
 from pycodec_lm.data.prepare import SampleWriter
 from pycodec_lm.data.prepare_clips import ClipCoder
 from pycodec_lm.data.shards import TokenDataset
@@ -31,13 +32,13 @@ _N_FILES = 4
 def prepare(args: argparse.Namespace) -> None:
     """Pans over the pictures and writes RUN/data, and some held-out clips as RUN/held-out."""
     panner = Panner(args.pictures, SETTINGS)
-    coder = ClipCoder(SETTINGS)
+    coder = ClipCoder(replace(SETTINGS, profile=args.profile, b_frames=args.b_frames))
     with SampleWriter(args.data, coder, extra={"seed": args.seed}) as writer:
         for split, n in (("train", args.n_train), ("val", args.n_val)):
             for frames in panner.clips(n, split, args.seed):
                 writer.add(coder.encode(frames), {}, split)
     (args.work / "held-out").mkdir(exist_ok=True)
-    fine = AvcSettings(SETTINGS.width, SETTINGS.height, SETTINGS.fps, SETTINGS.frames, _FILE_QP)
+    fine = replace(SETTINGS, qp=_FILE_QP)
     for i, frames in enumerate(panner.clips(_N_FILES, "val", args.seed)):
         to_mp4(encode(frames, fine), args.work / "held-out" / f"{i}.mp4", SETTINGS.fps)
     meta = writer.meta
@@ -73,7 +74,15 @@ def judge(args: argparse.Namespace) -> None:
     print(text)
 
 
-STEPS = {"prepare": prepare, "train": train, "evaluate": judge}
+def sizes(args: argparse.Namespace) -> None:
+    """Writes RUN/sizes.md: how many bits the held-out clips take in each profile."""
+    clips = list(Panner(args.pictures, SETTINGS).clips(args.n_val, "val", args.seed))
+    text = evaluate.sizes(clips, SETTINGS)
+    (args.work / "sizes.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+STEPS = {"prepare": prepare, "train": train, "evaluate": judge, "sizes": sizes}
 
 
 def main() -> None:
@@ -84,6 +93,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, metavar="RUN", help="a work folder")
     parser.add_argument("--data", type=Path, help="the data set (RUN/data)")
     parser.add_argument("--checkpoint", type=Path, help="the training run (RUN/model)")
+    parser.add_argument(
+        "--profile", choices=PROFILES, default="baseline", help="of the clips (baseline)"
+    )
+    parser.add_argument(
+        "--b-frames", type=int, default=0, metavar="N", help="B pictures in a row; not in baseline"
+    )
     parser.add_argument("--n-train", type=int, default=1500, help="training clips")
     parser.add_argument("--n-val", type=int, default=48, help="held-out clips")
     parser.add_argument("--n-judged", type=int, default=32, help="of these, how many to go on with")

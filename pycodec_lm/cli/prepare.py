@@ -28,7 +28,15 @@ _DEFAULTS: dict[str, dict[str, int | str]] = {
         "restart_interval": 1,
         "huffman": "standard",
     },
-    "avc": {"windows": 1, "fps": 3, "frames": 15, "qp": 37, "slices": "picture"},
+    "avc": {
+        "windows": 1,
+        "fps": 3,
+        "frames": 15,
+        "qp": 37,
+        "slices": "picture",
+        "profile": "baseline",
+        "b_frames": 0,
+    },
 }
 _SKIPPED_SHOWN = 20
 
@@ -122,6 +130,14 @@ def _add_avc(group: argparse._ArgumentGroup) -> None:
         choices=["picture", "macroblock"],
         help="what one slice holds (default picture)",
     )
+    group.add_argument(
+        "--profile",
+        choices=["baseline", "main", "high"],
+        help="main and high have CABAC, which takes fewer bits (default baseline)",
+    )
+    group.add_argument(
+        "--b-frames", type=int, metavar="N", help="B pictures in a row, 0 to 16 (default 0)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -179,7 +195,13 @@ def _prepare_clips(
     from ..data.prepare_clips import prepare_clips
 
     settings = AvcSettings(
-        *_size(args), fps=args.fps, frames=args.frames, qp=args.qp, slices=args.slices
+        *_size(args),
+        fps=args.fps,
+        frames=args.frames,
+        qp=args.qp,
+        slices=args.slices,
+        profile=args.profile,
+        b_frames=args.b_frames,
     )
     return prepare_clips(
         args.folder,

@@ -1,16 +1,18 @@
-"""Clips as canonical H.264 bytes, in the form of AVC-LM: Annex B, constrained baseline profile.
+"""Clips as canonical H.264 bytes, in the form of AVC-LM: Annex B, one IDR picture at the start.
 
 Encoding is x264's, decoding and containers are FFmpeg's, both through PyAV. `clips.py` reads the
 frames that are encoded here.
 
-Source: arXiv 2408.08459 for size, rate, quantizer and profile of AVC-LM; its authors did not
-publish their options of x264, so whether a picture is one slice or many is a setting.
+Source: arXiv 2408.08459 for size, rate, quantizer and profile of AVC-LM, which is baseline; its
+authors did not publish their options of x264, so whether a picture is one slice or many is a
+setting.
 """
 
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +26,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
+from pycodec_lm._core import recode_avc
 from pycodec_lm._files import write_file
 from pycodec_lm.codecs.containers import (
     MAX_PIXELS,
@@ -35,6 +38,7 @@ from pycodec_lm.codecs.containers import (
 from pycodec_lm.errors import CodecLMError, UsageError
 
 __all__ = [
+    "PROFILES",
     "SLICES",
     "AvcSettings",
     "annex_b",
@@ -48,6 +52,8 @@ __all__ = [
 ]
 
 SLICES = ("picture", "macroblock")
+PROFILES = ("baseline", "main", "high")
+MAX_B_FRAMES = 16  # in a row, of libx264
 # Within these every clip has a level (Table A-1): 6.2 has 139,264 macroblocks a picture and
 # 16,711,680 a second.
 MAX_SIDE_PX = 4096
@@ -58,7 +64,8 @@ _MAX_DECODED_BYTES = 4 << 30
 _SEI = 6
 _SLICES_WITH_HEADER = (1, 2, 5)  # non-IDR, partition A, IDR
 _SLICES = (*_SLICES_WITH_HEADER, 3, 4)  # partitions B and C
-_X264 = "keyint=infinite:scenecut=0:bframes=0:sliced-threads=0:annexb=1"
+# B pictures have their places by number, not by what is in them, and no other refers to them.
+_X264 = "keyint=infinite:scenecut=0:b-adapt=0:b-pyramid=none:weightp=0:sliced-threads=0:annexb=1"
 # Rounds alike on every processor.
 _SCALER = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
@@ -73,6 +80,10 @@ class AvcSettings:
         frames: how many frames a clip has.
         qp: x264's constant quantizer, 1 to 51: that of P pictures, the first picture has 3 less.
         slices: "picture" for one slice a picture, "macroblock" for one slice a macroblock.
+        profile: "baseline" (the constrained one, CAVLC), "main" (CABAC), or "high" (CABAC and the
+            8x8 transform).
+        b_frames: B pictures in a row between two others, 0 to 16; none in baseline. The last
+            picture is not one of them.
 
     Raises:
         UsageError: a value is out of range.
@@ -84,6 +95,8 @@ class AvcSettings:
     frames: int = 15
     qp: int = 37
     slices: str = "picture"
+    profile: str = "baseline"
+    b_frames: int = 0
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -91,7 +104,8 @@ class AvcSettings:
             ("height", 2, MAX_SIDE_PX),
             ("fps", 1, MAX_FPS),
             ("frames", 1, 65535),
-            ("qp", 1, 51),  # 0 is lossless, which no baseline profile has
+            ("qp", 1, 51),  # 0 is lossless, which none of these profiles has
+            ("b_frames", 0, MAX_B_FRAMES),
         ):
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{name} = {getattr(self, name)}, must be in [{low}, {high}]")
@@ -100,16 +114,24 @@ class AvcSettings:
                 raise UsageError(f"{name} = {getattr(self, name)}, must be even")
         if self.slices not in SLICES:
             raise UsageError(f"slices '{self.slices}' is not one of {', '.join(SLICES)}")
+        if self.profile not in PROFILES:
+            raise UsageError(f"profile '{self.profile}' is not one of {', '.join(PROFILES)}")
+        if self.b_frames and self.profile == "baseline":
+            raise UsageError(
+                f"b_frames = {self.b_frames}, but the baseline profile has no B pictures; "
+                "ask for the profile main or high"
+            )
 
 
 def encode(frames: NDArray[np.uint8], settings: AvcSettings) -> bytes:
-    """The frames as an Annex B stream: SPS, PPS, one IDR picture, and P pictures to the end.
+    """The frames as an Annex B stream: SPS, PPS, one IDR picture, and P and B pictures to the end.
 
-    The same frames and settings give the same bytes, for one version of x264.
+    The same frames and settings give the same bytes, for one version of x264. They are as the
+    standard has them: of CABAC slices x264 marks many behind their end, which is taken out.
 
     Args:
         frames: uint8 [frames, height, width, 3], RGB, as many and as large as the settings say.
-        settings: size, rate, quantizer and slices.
+        settings: size, rate, quantizer, slices and profile.
 
     Returns:
         The stream, without the SEI in which x264 names its version and options.
@@ -131,7 +153,12 @@ def encode(frames: NDArray[np.uint8], settings: AvcSettings) -> bytes:
             picture.pts, picture.time_base = number, encoder.time_base
             parts += map(bytes, encoder.encode(picture))
         parts += map(bytes, encoder.encode(None))
-    return without_sei(b"".join(parts))
+    stream = without_sei(b"".join(parts))
+    if settings.profile == "baseline":
+        return stream
+    # 7.3.2.11: behind rbsp_stop_one_bit there are zeros, which this writes anew.
+    canonical, _ = recode_avc(stream, cabac=True)
+    return canonical
 
 
 def _encoder(settings: AvcSettings) -> VideoCodecContext:
@@ -144,9 +171,9 @@ def _encoder(settings: AvcSettings) -> VideoCodecContext:
     one_macroblock = ":slice-max-mbs=1" if settings.slices == "macroblock" else ""
     encoder.options = {
         "preset": "medium",
-        "profile": "baseline",
+        "profile": settings.profile,
         "qp": str(settings.qp),
-        "x264-params": _X264 + one_macroblock,
+        "x264-params": f"{_X264}:bframes={settings.b_frames}{one_macroblock}",
     }
     return encoder
 
@@ -204,14 +231,16 @@ def prefix_of_frames(data: bytes, n: int) -> bytes:
     """The stream up to the end of its n-th picture: what a model gets that shall go on from there.
 
     A picture is all slices that follow one another, up to the next whose first macroblock is the
-    picture's first.
+    picture's first. Behind B pictures comes, in the stream, what is shown before others of it: a
+    prefix is one only where the first n pictures of the stream are the first n that are shown.
 
     Args:
         data: an Annex B stream.
         n: how many pictures, at least 1.
 
     Raises:
-        UsageError: `n` is out of range, or the data is no such stream.
+        UsageError: `n` is out of range, the first n pictures are not the first n frames, or the
+            data is no such stream.
     """
     ends: list[int] = []
     for start, nal in nal_units(data):
@@ -223,7 +252,34 @@ def prefix_of_frames(data: bytes, n: int) -> bytes:
             ends[-1] = start + len(nal)
     if not 1 <= n <= len(ends):
         raise UsageError(f"{n} frames of a stream of {len(ends)}, must be in [1, {len(ends)}]")
+    order = _order_of_frames(data)
+    if not _is_coded_order(order) and max(order[:n]) != n - 1:
+        raise UsageError(
+            f"{n} frames: the stream has its pictures in another order than they are shown in, and "
+            f"its first {n} are not the first {n} frames"
+        )
     return data[: ends[n - 1]]
+
+
+def _order_of_frames(data: bytes) -> list[int]:
+    """The pictures' numbers in the stream, in the order in which FFmpeg shows them.
+
+    Those that are broken may be left out.
+    """
+    decoder = VideoCodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    order: list[int] = []
+    for number, packet in enumerate([*decoder.parse(data), *decoder.parse(None), None]):
+        if packet is not None:
+            packet.pts = number
+        with suppress(av.FFmpegError):
+            order += [frame.pts for frame in decoder.decode(packet) if frame.pts is not None]
+    return order
+
+
+def _is_coded_order(order: Sequence[int]) -> bool:
+    return list(order) == sorted(order)
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -265,8 +321,7 @@ def to_mp4(data: bytes, path: str | os.PathLike[str] | None, fps: int) -> bytes:
     """The stream in an MP4 file that browsers play; its pictures stay bit for bit what they are.
 
     Args:
-        data: an Annex B stream whose pictures are shown in the order of the stream, as those of
-            every stream without B pictures.
+        data: an Annex B stream.
         path: where to write the file; None writes none.
         fps: frames a second.
 
@@ -275,7 +330,8 @@ def to_mp4(data: bytes, path: str | os.PathLike[str] | None, fps: int) -> bytes:
 
     Raises:
         UsageError: `fps` is out of range.
-        CodecLMError: FFmpeg finds no picture in the data.
+        CodecLMError: FFmpeg finds no picture in the data, or cannot tell when one is shown: some
+            are shown in another order than the stream has them, and it is broken.
     """
     if not 1 <= fps <= MAX_FPS:
         raise UsageError(f"fps = {fps}, must be in [1, {MAX_FPS}]")
@@ -294,23 +350,36 @@ def to_mp4(data: bytes, path: str | os.PathLike[str] | None, fps: int) -> bytes:
 
 def _remux(data: bytes, file: Path, fps: int) -> int:
     """Writes the file; returns how many pictures it has."""
-    n_pictures = 0
     # Without bitexact the file would name FFmpeg's version.
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with open_clip(data, "h264") as source:
         video = video_stream(source)
+        packets = [packet for packet in source.demux(video) if packet.size]  # the end has none
+        times = _times_of_frames(data, len(packets))
+        # A picture is decoded before it is shown.
+        delay = max((number - time for number, time in enumerate(times)), default=0)
         with av.open(str(file), "w", format="mp4", options=options) as target:
             track = target.add_stream_from_template(video)
             track.time_base = Fraction(1, fps)
-            for packet in source.demux(video):
-                if packet.size == 0:  # the end
-                    continue
-                packet.pts = packet.dts = n_pictures
+            for number, (packet, time) in enumerate(zip(packets, times, strict=True)):
+                packet.pts, packet.dts = time, number - delay
                 packet.duration, packet.time_base = 1, Fraction(1, fps)
                 packet.stream = track
                 target.mux(packet)
-                n_pictures += 1
-    return n_pictures
+    return len(packets)
+
+
+def _times_of_frames(data: bytes, n_pictures: int) -> list[int]:
+    """Which frame each picture of the stream is, by the order in which they are shown."""
+    order = _order_of_frames(data)
+    if _is_coded_order(order):
+        return list(range(n_pictures))
+    if len(order) != n_pictures:
+        raise CodecLMError(
+            f"FFmpeg shows {len(order)} of the stream's {n_pictures} pictures, and not in their "
+            "order: there is no telling when the others come"
+        )
+    return sorted(range(n_pictures), key=order.__getitem__)
 
 
 def annex_b(source: ClipSource) -> bytes:

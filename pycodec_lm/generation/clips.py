@@ -88,7 +88,8 @@ def clip_prompt(
         checkpoint: of a model of clips.
         clip: a path or the contents of a video file, whose frames are cut to the proportions and
             resampled, in time as well; or frames as the model's are: uint8 [n, height, width, 3].
-        keep_frames: how many frames the model is given.
+        keep_frames: how many frames the model is given; with B pictures one more than a multiple
+            of the distance of the others.
 
     Raises:
         UsageError: it is no clip, or shorter than that; `keep_frames` is out of range; or the
@@ -102,12 +103,23 @@ def clip_prompt(
         raise UsageError(
             "the checkpoint does not say how its clips were encoded: no prompt fits it"
         )
-    if not 1 <= keep_frames <= settings.frames:
-        raise UsageError(f"keep_frames = {keep_frames}, must be in [1, {settings.frames}]")
+    _require_whole_pictures(keep_frames, settings)
     frames = _frames(clip, settings, keep_frames)
     data = encode(frames, replace(settings, frames=len(frames)))
     stream = prefix_of_frames(data, keep_frames)
     return ClipPrompt(frames, keep_frames, stream, frozen_ending(grammar, stream))
+
+
+def _require_whole_pictures(keep_frames: int, settings: AvcSettings) -> None:
+    """B pictures and the one behind them, which the file has first, are kept together."""
+    if not 1 <= keep_frames <= settings.frames:
+        raise UsageError(f"keep_frames = {keep_frames}, must be in [1, {settings.frames}]")
+    step = settings.b_frames + 1
+    if (keep_frames - 1) % step and keep_frames != settings.frames:
+        raise UsageError(
+            f"keep_frames = {keep_frames}, but this model's clips have {settings.b_frames} B "
+            f"pictures in a row: keep 1, {1 + step}, {1 + 2 * step}, and so on"
+        )
 
 
 def clip_grammar(checkpoint: Checkpoint) -> AvcGrammar:

@@ -3,12 +3,15 @@
 import shutil
 import subprocess
 from fractions import Fraction
+from unittest.mock import ANY
 
 import av
 import numpy as np
 import pytest
 from clip_files import audio_file, clip_file, pan
 
+from pycodec_lm import AvcCursor, AvcGrammar, check
+from pycodec_lm._core import recode_avc
 from pycodec_lm.codecs.avc import (
     AvcSettings,
     annex_b,
@@ -27,10 +30,15 @@ FORMS = [
     AvcSettings(slices="macroblock"),
     AvcSettings(width=18, height=34, fps=25, frames=3, qp=1),
     AvcSettings(width=64, height=48, frames=1, qp=51, slices="macroblock"),
+    AvcSettings(width=64, height=48, frames=6, profile="main"),
+    AvcSettings(width=64, height=48, frames=6, profile="high", qp=20, slices="macroblock"),
+    AvcSettings(width=64, height=48, frames=8, profile="high", b_frames=2),
+    AvcSettings(width=34, height=50, frames=7, profile="main", b_frames=3, slices="macroblock"),
 ]
+PROFILE_IDCS = {"baseline": 66, "main": 77, "high": 100}
 
 
-@pytest.fixture(params=FORMS, ids=lambda form: f"{form.width}x{form.height} {form.slices}")
+@pytest.fixture(params=FORMS, ids=lambda f: f"{f.width}x{f.height} {f.slices} {f.profile}")
 def form(request):
     return request.param
 
@@ -50,7 +58,20 @@ def test_streams_are_one_idr_picture_and_what_follows(form):
     assert kinds(data) == [SPS, PPS] + [IDR] * n_slices + [NON_IDR] * (form.frames - 1) * n_slices
     assert b"x264" not in data
     (_, sps), *_ = nal_units(data)
-    assert sps[1] == 66 and sps[2] >> 6 == 3  # constrained baseline: profile_idc, constraint_set0-1
+    assert sps[1] == PROFILE_IDCS[form.profile]
+    if form.profile == "baseline":
+        assert sps[2] >> 6 == 3  # constrained: constraint_set0-1
+    assert check(data).valid
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_streams_are_valid_to_the_last_bit(seed):
+    # What x264 marks is legal in no stream that is made here.
+    form = AvcSettings(64, 48, frames=4, profile="high")
+    data = encode(pan(4, 64, 48, seed), form)
+    assert recode_avc(data, cabac=True) == (data, ANY)
+    cursor = AvcCursor(AvcGrammar.like(data))
+    assert cursor.push(data).ok and cursor.is_complete()
 
 
 def test_the_same_frames_are_the_same_bytes(form):
@@ -95,6 +116,9 @@ def test_settings_decide_size_and_quality():
         ({"qp": 0}, r"qp = 0, must be in \[1, 51\]"),
         ({"qp": 52}, "qp = 52"),
         ({"slices": "row"}, "slices 'row' is not one of picture, macroblock"),
+        ({"profile": "extended"}, "profile 'extended' is not one of baseline, main, high"),
+        ({"profile": "main", "b_frames": 17}, r"b_frames = 17, must be in \[0, 16\]"),
+        ({"b_frames": 1}, "the baseline profile has no B pictures; ask for the profile main or"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):
@@ -149,8 +173,9 @@ def test_what_is_no_byte_stream_is_named(data, message):
 
 
 @pytest.mark.parametrize("slices", ["picture", "macroblock"])
-def test_prefixes_hold_whole_pictures(slices):
-    form = AvcSettings(64, 48, frames=5, slices=slices)
+@pytest.mark.parametrize("profile", ["baseline", "high"])
+def test_prefixes_hold_whole_pictures(slices, profile):
+    form = AvcSettings(64, 48, frames=5, slices=slices, profile=profile)
     data = encode(pan(5, 64, 48), form)
     frames = decode(data)
     for n in range(1, 6):
@@ -164,6 +189,28 @@ def test_prefixes_hold_whole_pictures(slices):
     for n in (0, -1, 6):
         with pytest.raises(UsageError, match=rf"{n} frames of a stream of 5, must be in \[1, 5\]"):
             prefix_of_frames(data, n)
+
+
+@pytest.mark.parametrize(("b_frames", "whole"), [(1, {1, 3, 5, 6}), (2, {1, 4, 6}), (4, {1, 6})])
+def test_prefixes_of_streams_with_b_pictures_end_where_all_is_shown(b_frames, whole):
+    form = AvcSettings(64, 48, frames=6, profile="main", b_frames=b_frames)
+    data = encode(pan(6, 64, 48), form)
+    frames = decode(data)
+    for n in range(1, 7):
+        if n in whole:
+            np.testing.assert_array_equal(decode(prefix_of_frames(data, n)), frames[:n])
+        else:
+            with pytest.raises(UsageError, match=f"its first {n} are not the first {n} frames"):
+                prefix_of_frames(data, n)
+
+
+def test_what_is_shown_when_is_not_made_up():
+    form = AvcSettings(64, 48, frames=8, profile="main", b_frames=2)
+    data = encode(pan(8, 64, 48), form)
+    starts = [start for start, nal in nal_units(data) if nal[0] & 31 == NON_IDR]
+    broken = data[: starts[3] + 3] + data[starts[4] - 3 :]  # of a picture hardly the header
+    with pytest.raises(CodecLMError, match="7 of the stream's 8 pictures, and not in their order"):
+        to_mp4(broken, None, 3)
 
 
 def test_mp4_files_hold_the_same_stream(form, tmp_path):

@@ -218,6 +218,7 @@ def test_command_speaks_json(folder, tmp_path, capsys):
     status, out, err = run(
         capsys, folder, "-o", tmp_path / "data", "--json", *SMALL,
         "--qp", 30, "--slices", "macroblock", "--conditions", "folder", "--val", 0.5,
+        "--profile", "high",
     )  # fmt: skip
     assert (status, err) == (0, "")
     report = json.loads(out)
@@ -225,7 +226,7 @@ def test_command_speaks_json(folder, tmp_path, capsys):
     assert len(report["skipped"]) == 6
     assert not {"pictures", "one_byte_share"} & set(report)
     dataset = TokenDataset(tmp_path / "data")
-    expected = AvcSettings(80, 32, fps=5, frames=4, qp=30, slices="macroblock")
+    expected = AvcSettings(80, 32, fps=5, frames=4, qp=30, slices="macroblock", profile="high")
     assert dataset.meta.extra["settings"] == dataclasses.asdict(expected)
     assert decode(streams_of(dataset, "train")[0]).shape == (4, 32, 80, 3)
 
@@ -251,6 +252,7 @@ def test_command_writes_the_form_of_avc_lm_by_default(tmp_path, capsys):
         (["clips", "-o", "data", "--width", "8"], "give both --width and --height"),
         (["clips", "-o", "data", "--qp", "52"], "qp = 52, must be in [1, 51]"),
         (["clips", "-o", "data", "--windows", "0"], "0 windows of a clip"),
+        (["clips", "-o", "data", "--b-frames", "2"], "the baseline profile has no B pictures"),
         (
             ["clips", "-o", "data", "--quality", "25"],
             "--quality is for pictures, and --codec avc is for clips; leave it out, or give "

@@ -71,11 +71,14 @@ def test_psnr_is_that_of_its_definition(example):
     assert off_by_ten == pytest.approx(28.13, abs=0.01)
 
 
-def test_the_recipe_runs_from_pictures_to_its_report(example, pictures, tmp_path, monkeypatch):
+@pytest.mark.parametrize("profile", ["baseline", "high"])
+def test_the_recipe_runs_from_pictures_to_its_report(
+    example, pictures, tmp_path, monkeypatch, profile
+):
     run = tmp_path / "run"
     arguments = {
         "pictures": pictures, "work": run, "n-train": 4, "n-val": 2, "n-judged": 1,
-        "keep-frames": 6,
+        "keep-frames": 6, "profile": profile,
     }  # fmt: skip
     sets = ["model.dim=16", "model.n_layers=1", "model.n_heads=2", "train.steps=2"]
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
@@ -85,8 +88,10 @@ def test_the_recipe_runs_from_pictures_to_its_report(example, pictures, tmp_path
     recipe.main()
     text = (run / "results.md").read_text()
     assert "1 of 1 files are valid" in text
+    assert f"profile {profile}, 0 B" in text
     assert "| table of counts over syntax elements, no network |" in text
     assert "{" not in text
+    assert (run / "sizes.md").read_text().count("\n| high |") == 3
     with Image.open(run / "sheet.png") as sheet:
         assert sheet.width > 8 * 64 and sheet.height > 3 * 48
     assert len(list((run / "held-out").glob("*.mp4"))) == 4

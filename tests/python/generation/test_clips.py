@@ -36,8 +36,11 @@ def clip() -> bytes:
 
 
 @pytest.mark.parametrize("slices", ["picture", "macroblock"])
-def test_files_go_on_from_the_first_pictures_of_a_clip(clip: bytes, slices: str) -> None:
-    settings = AvcSettings(32, 32, fps=5, frames=4, qp=40, slices=slices)
+@pytest.mark.parametrize("profile", ["baseline", "high"])
+def test_files_go_on_from_the_first_pictures_of_a_clip(
+    clip: bytes, slices: str, profile: str
+) -> None:
+    settings = AvcSettings(32, 32, fps=5, frames=4, qp=40, slices=slices, profile=profile)
     checkpoint = make_clip_checkpoint(settings)
     whole = encode(Clip(clip).frames(settings), settings)
     files = generate(checkpoint, n=2, prompt=clip, keep_frames=3, max_tokens=BUDGET)
