@@ -95,8 +95,10 @@ std::shared_ptr<AvcGrammar> make_grammar(
     }
     if ((slices || frames) && !note_endings(*grammar)) {  // else the sample's
         throw UsageError(
-            "no stream like the sample has " + std::to_string(*grammar->n_pictures) +
-            " frames: their picture order counts do not reach so far; ask for fewer"
+            "no stream like the sample has " + std::to_string(*grammar->n_pictures) + " frames: " +
+            (grammar->has_constants() ? "their picture order counts do not reach so far"
+                                      : "it has no headers for so many") +
+            "; ask for fewer"
         );
     }
     return grammar;

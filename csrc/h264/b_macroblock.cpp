@@ -52,7 +52,7 @@ void AvcCursor::reset_macroblock() {
     p.b.left = left;
     p.mb.ref_idx.fill(kNoRefIdx);
     const BSlice& b = *context_->b_slice;
-    if (b.is_spatial && b.col != nullptr) p.b.spatial = spatial_direct();
+    if (b.is_spatial && b.has_col) p.b.spatial = spatial_direct();
 }
 
 /// In front of a macroblock that may be skipped. What B_Skip infers is asked for before it is.

@@ -71,12 +71,10 @@ void AvcCursor::begin_b_slice() {
     auto b = std::make_shared<BSlice>();
     note_partners(*b, slice, *context.pps, context.draft.weights);
     b->is_spatial = slice.direct_spatial_mv_pred_flag;
-    // Who only looks ahead has no motion of the pictures that end on the way.
-    const bool has_col = (slice.usable_refs[1] & 1) != 0 &&
-                         frames[static_cast<size_t>(slice.lists[1][0])].motion != nullptr;
-    if (has_col) {
+    b->has_col = (slice.usable_refs[1] & 1) != 0;
+    if (b->has_col) b->col = frames[static_cast<size_t>(slice.lists[1][0])].motion;
+    if (b->col != nullptr) {
         const RefFrame& col = frames[static_cast<size_t>(slice.lists[1][0])];
-        b->col = col.motion;
         b->is_col_short_term = !col.is_long_term;
         const int64_t current = std::min(context.current.top, context.current.bottom);
         for (uint32_t i = 0; i < slice.num_ref_idx_active[0]; ++i) {

@@ -12,7 +12,8 @@
 namespace pycodec_lm::h264 {
 
 struct BSlice {
-    /// RefPicList1[0]; null where it has no picture.
+    bool has_col = false;  // RefPicList1[0] has a picture
+    /// Its motion; null where nobody knows it, who only looks ahead.
     std::shared_ptr<const PictureMotion> col;
     bool is_col_short_term = false;
     bool is_spatial = false;

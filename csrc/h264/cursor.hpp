@@ -182,9 +182,15 @@ private:
     }
     bool has_short_start_codes() const { return grammar_->is_pinned() || grammar_->portable; }
     bool is_stream_full() const;
+    struct NalHeader {
+        uint8_t nal_ref_idc;
+        uint8_t nal_unit_type;
+    };
+    NalHeader pinned_nal_header() const;
     bool is_legal_nal_header(uint32_t type, uint32_t nal_ref_idc) const;
     uint8_t n_start_zeros() const;
     const SliceConstants* constants() const;
+    std::optional<int64_t> pinned_value() const;
     ValueSet narrowed(ValueSet values) const;
     ValueSet narrowed_sps_field(ValueSet values) const;
     uint32_t n_portable_refs(size_t list) const;
@@ -499,10 +505,6 @@ private:
     }
     uint64_t slices_of_picture() const;
     std::optional<int64_t> wanted_value() const;
-    struct NalHeader {
-        uint8_t nal_ref_idc;
-        uint8_t nal_unit_type;
-    };
     NalHeader wanted_nal_header() const;
     int wanted_row() const;
     bool take_ending_bit();

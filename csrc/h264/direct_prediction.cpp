@@ -11,10 +11,14 @@ bool is_within(const SliceLimits& limits, int x, int y) {
     return x >= -limits.mv_x && x < limits.mv_x && y >= -limits.mv_y && y < limits.mv_y;
 }
 
-/// colZeroFlag, 8.4.1.2.2.
-bool is_col_zero(const BSlice& b, const ColBlock& col) {
+/// colZeroFlag, 8.4.1.2.2. Where the motion is not known, it is as if there were some: of slices
+/// that are skipped whole, which are all that endings have behind the picture that is being read,
+/// no vector is other than 0 anyway.
+bool is_col_zero(const BSlice& b, uint32_t mb, uint32_t block) {
     constexpr auto is_small = [](int16_t c) { return c >= -1 && c <= 1; };
-    return b.is_col_short_term && col.is_ref_idx_0 && is_small(col.mv.x) && is_small(col.mv.y);
+    if (!b.is_col_short_term) return false;
+    const ColBlock col = b.col->field->at(mb, block);
+    return col.is_ref_idx_0 && is_small(col.mv.x) && is_small(col.mv.y);
 }
 
 struct TemporalVectors {
@@ -71,7 +75,7 @@ bool is_legal_extent(const BSlice& b, const SliceLimits& limits, const MotionFie
 bool AvcCursor::is_legal_direct(std::optional<int> quarter, int n_mvs_left) const {
     const Position& p = position_;
     const BSlice& b = *context_->b_slice;
-    if (b.col == nullptr) return false;
+    if (!b.has_col || (!b.is_spatial && b.col == nullptr)) return false;
     const int n_quarters = quarter ? 1 : 4;
     if (!b.is_spatial)
         return 2 * n_quarters <= n_mvs_left && is_legal_temporal(b, p.limits, p.next_mb, quarter);
@@ -126,24 +130,23 @@ uint32_t AvcCursor::max_b_skip_run(uint32_t most) const {
 void AvcCursor::put_direct(int quarter) {
     Position& p = position_;
     const BSlice& b = *context_->b_slice;
-    const MotionField& field = *b.col->field;
     const SpatialDirect zero = p.b.spatial.where_col_is_zero();
     const auto q = static_cast<size_t>(quarter);
-    const bool is_whole = field.n_vectors() == 4;
+    const bool is_whole = sps().direct_8x8_inference_flag;
     const uint32_t first = kCornerBlocks[q] / 8 * 8 + kCornerBlocks[q] % 4 / 2 * 2;
-    ColBlock col;
     for (uint32_t i = 0; i < 4; ++i) {
         const uint32_t block = first + i / 2 * 4 + i % 2;
-        if (i == 0 || !is_whole)
-            col = field.at(p.next_mb, is_whole ? static_cast<uint32_t>(quarter) : block);
+        const uint32_t col_block = is_whole ? static_cast<uint32_t>(quarter) : block;
         if (b.is_spatial) {
-            const SpatialDirect& motion = is_col_zero(b, col) ? zero : p.b.spatial;
+            const bool is_zero = is_col_zero(b, p.next_mb, col_block);
+            const SpatialDirect& motion = is_zero ? zero : p.b.spatial;
             p.mb.ref_idx[q] = motion.ref_idx[0];
             p.b.ref_idx[q] = motion.ref_idx[1];
             p.mb.mv[block] = motion.mv[0];
             p.b.mv[block] = motion.mv[1];
             continue;
         }
+        const ColBlock col = b.col->field->at(p.next_mb, col_block);
         const int8_t ref_idx_l0 =
             col.frame == kNoRefIdx ? int8_t{0} : b.ref_idx_l0[static_cast<size_t>(col.frame)];
         const TemporalVectors mv = temporal_vectors(b, static_cast<size_t>(ref_idx_l0), col.mv);
@@ -160,12 +163,11 @@ std::optional<SpatialDirect> AvcCursor::even_direct() const {
     const BSlice& b = *context_->b_slice;
     if (!b.is_spatial) return std::nullopt;
     const SpatialDirect zero = p.b.spatial.where_col_is_zero();
-    if (zero == p.b.spatial) return zero;
-    const MotionField& field = *b.col->field;
-    const uint32_t n = field.n_vectors();
-    const bool is_first_zero = is_col_zero(b, field.at(p.next_mb, 0));
+    if (!b.is_col_short_term || zero == p.b.spatial) return p.b.spatial;
+    const uint32_t n = b.col->field->n_vectors();
+    const bool is_first_zero = is_col_zero(b, p.next_mb, 0);
     for (uint32_t block = 1; block < n; ++block) {
-        if (is_col_zero(b, field.at(p.next_mb, block)) != is_first_zero) return std::nullopt;
+        if (is_col_zero(b, p.next_mb, block) != is_first_zero) return std::nullopt;
     }
     return is_first_zero ? zero : p.b.spatial;
 }

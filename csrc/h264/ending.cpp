@@ -96,15 +96,12 @@ AvcCursor::NalHeader AvcCursor::wanted_nal_header() const {
     const Position& p = position_;
     const Context& c = *context_;
     if (p.phase == Phase::kPicture) return {c.first_slice.nal_ref_idc, c.first_slice.nal_unit_type};
+    if (grammar_->is_pinned()) return pinned_nal_header();
     // A slice, or what it lacks; where its start code is too short, what needs no longer one.
     const NalHeader candidates[] = {
-        {grammar_->p.nal_ref_idc, nal::kSlice},
-        {0, nal::kSlice},
-        {1, nal::kSlice},
-        {std::max<uint8_t>(grammar_->idr.nal_ref_idc, 1), nal::kIdrSlice},
-        {1, c.sets->has_sps() ? nal::kPps : nal::kSps},
-        {0, nal::kEndOfSequence},
-        {0, nal::kSei},
+        {0, nal::kSlice},         {1, nal::kSlice},
+        {1, nal::kIdrSlice},      {1, c.sets->has_sps() ? nal::kPps : nal::kSps},
+        {0, nal::kEndOfSequence}, {0, nal::kSei},
     };
     const bool is_type_due = p.at == Element::kNalUnitType;
     for (const NalHeader& header : candidates) {
@@ -381,15 +378,16 @@ uint64_t AvcCursor::ending_bound(uint64_t n_bytes) const {
     const uint64_t macroblock = (begun_bits + kRunBits) / 8 * 3 / 2 + 2;
     // Macroblocks that cannot be skipped take a byte, those beside full ones up to 13 bits. Behind
     // the IDR picture there is a reference to skip to, if there are references at all.
-    const bool are_skipped_behind =
-        is_pinned ? grammar.p.slice_type % 5 != kI : set != nullptr && set->max_num_ref_frames > 0;
+    const bool has_constants = grammar.has_constants();
+    const bool are_skipped_behind = has_constants ? grammar.p.slice_type % 5 != kI
+                                                  : set != nullptr && set->max_num_ref_frames > 0;
     const bool is_skipped_here =
-        is_pinned ? p.n_pictures > 0 : is_here && p.slice.type == SliceType::kP;
+        has_constants ? p.n_pictures > 0 : is_here && p.slice.type == SliceType::kP;
     const bool has_flat = !is_skipped_here || !are_skipped_behind;
     // In B slices none need be legal to skip; then one has a run of 0 in front, and its mb_type 9
     // bits.
     const bool may_be_b =
-        !is_pinned && (is_here ? p.limits.is_b : set == nullptr || !set->obeys_baseline());
+        !has_constants && (is_here ? p.limits.is_b : set == nullptr || !set->obeys_baseline());
     const uint64_t flat_bytes = may_be_b ? 4 : 1;
     const uint64_t n_flat = has_flat ? flat_bytes * (n_mbs_left + width_mbs + 2) : 0;
     // By CABAC what follows is a fraction of a bit a macroblock, once its contexts expect it.

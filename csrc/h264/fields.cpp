@@ -327,13 +327,15 @@ int AvcCursor::take_end_bits(Spelling spelling, unsigned bits, int n_bits) {
 bool AvcCursor::may_mark_alignment() const {
     const Position& p = position_;
     return p.at == Element::kRbspTrailingBits && p.bit == 7 && is_in_slice() &&
-           p.limits.has_cabac && !grammar_->portable && grammar_->has_marked_alignment;
+           p.limits.has_cabac && !grammar_->leaves_out_unportable_data();
 }
 
 /// Some value of first..last is legal.
 bool AvcCursor::any_legal(uint64_t first, uint64_t last) const {
     const Position& p = position_;
     if (first > UINT32_MAX) return false;
+    if (const auto value = pinned_value())
+        return static_cast<int64_t>(first) <= *value && *value <= static_cast<int64_t>(last);
     switch (p.at) {
         // What most bits of a slice belong to, without a set.
         case Element::kTrailingOnesSignFlag:

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "h264/cursor.hpp"
+#include "h264/trace.hpp"
 
 namespace pycodec_lm::h264 {
 
@@ -28,10 +29,39 @@ bool AvcCursor::is_stream_full() const {
     return grammar_->n_pictures && position_.n_pictures >= *grammar_->n_pictures;
 }
 
+namespace {
+
+/// A field of slice headers behind first_mb_in_slice, in NAL units of slices.
+bool is_behind_first_mb(Element element) {
+    return element == Element::kPicParameterSetId ||
+           (element > Element::kFirstMbInSlice && element < Element::kMbSkipRun);
+}
+
+}  // namespace
+
 /// The constants of the slice header that is being read; null where it has none.
 const SliceConstants* AvcCursor::constants() const {
-    if (!grammar_->is_pinned()) return nullptr;
+    if (!grammar_->has_constants()) return nullptr;
     return position_.slice.is_idr() ? &grammar_->idr : &grammar_->p;
+}
+
+/// Of a field in a slice header; none where it is free, as first_mb_in_slice always is.
+std::optional<int64_t> AvcCursor::pinned_value() const {
+    const Position& p = position_;
+    if (grammar_->headers.empty() || !is_in_slice() || !is_behind_first_mb(p.at))
+        return std::nullopt;
+    return grammar_->headers[p.n_pictures].values[p.n_header_fields];
+}
+
+/// Of the next slice of a pinned stream that is not full.
+AvcCursor::NalHeader AvcCursor::pinned_nal_header() const {
+    const uint64_t picture = position_.n_pictures;
+    if (!grammar_->headers.empty()) {
+        const PinnedHeader& header = grammar_->headers[picture];
+        return {header.nal_ref_idc, header.nal_unit_type};
+    }
+    if (picture == 0) return {grammar_->idr.nal_ref_idc, nal::kIdrSlice};
+    return {grammar_->p.nal_ref_idc, nal::kSlice};
 }
 
 bool AvcCursor::is_legal_nal_header(uint32_t type, uint32_t nal_ref_idc) const {
@@ -39,12 +69,8 @@ bool AvcCursor::is_legal_nal_header(uint32_t type, uint32_t nal_ref_idc) const {
     const AvcGrammar& grammar = *grammar_;
     if (type == nal::kEndOfStream && grammar.n_pictures) return false;  // pictures are still due
     if (grammar.is_pinned() && p.offset >= grammar.pinned.size()) {
-        // One IDR picture, then P pictures.
-        const bool is_idr =
-            p.phase == Phase::kPicture ? context_->first_slice.is_idr() : p.n_pictures == 0;
-        const SliceConstants& constants = is_idr ? grammar.idr : grammar.p;
-        if (type != (is_idr ? nal::kIdrSlice : nal::kSlice)) return false;
-        if (nal_ref_idc != constants.nal_ref_idc) return false;
+        const NalHeader due = pinned_nal_header();
+        if (type != due.nal_unit_type || nal_ref_idc != due.nal_ref_idc) return false;
     } else if (grammar.portable && !grammar.is_pinned()) {
         // One SPS, one PPS, slices.
         const bool has_sps = context_->sets->has_sps();
@@ -195,6 +221,7 @@ size_t start_of_nal_unit(const uint8_t* data, size_t at) {
 struct Sample {
     std::optional<SliceConstants> idr;
     std::optional<SliceConstants> p;
+    bool has_constants = true;
     std::optional<uint32_t> last_first_mb;
     bool has_whole_pictures = true;
     bool has_single_macroblocks = true;
@@ -203,10 +230,12 @@ struct Sample {
     const char* add(const AvcCursor& cursor) {
         const SliceHeader& slice = cursor.slice();
         if (slice.is_idr() && cursor.n_pictures() > 0) return "it has more than one IDR picture";
-        if (slice.type == SliceType::kB) return "it has B slices";
+        const bool is_b = slice.type == SliceType::kB;
+        if (is_b && !slice.direct_spatial_mv_pred_flag)
+            return "it has B slices with temporal direct prediction";
         auto& constants = slice.is_idr() ? idr : p;
         if (!constants) constants = slice.constants;
-        if (*constants != slice.constants) return "its slice headers differ in more than counters";
+        has_constants = has_constants && !is_b && *constants == slice.constants;
         has_whole_pictures = has_whole_pictures && slice.first_mb == 0;
         if (last_first_mb) {
             const uint32_t next = (*last_first_mb + 1) % cursor.frame_mbs();
@@ -221,6 +250,40 @@ struct Sample {
         return has_single_macroblocks ? Slicing::kMacroblock : Slicing::kAny;
     }
 };
+
+/// The headers of a valid sample, by picture; none where the slices of a picture differ.
+std::vector<PinnedHeader> headers_of(const uint8_t* data, size_t n_bytes) {
+    const TraceLimits all{.n_fields = SIZE_MAX, .n_nals = SIZE_MAX, .n_mbs = 0, .n_symbols = 0};
+    const Trace traced = trace(data, n_bytes, all, 0, 0);
+    std::vector<PinnedHeader> headers;
+    for (const SliceRow& slice : traced.slices) {
+        const NalRow& nal = traced.nals[slice.nal];
+        PinnedHeader header{
+            .nal_ref_idc = nal.nal_ref_idc, .nal_unit_type = nal.nal_unit_type, .values = {}
+        };
+        for (uint32_t i = 0; i < nal.n_fields; ++i) {
+            const FieldRow& field = traced.fields[nal.first_field + i];
+            if (is_behind_first_mb(static_cast<Element>(field.element)))
+                header.values.push_back(static_cast<int32_t>(field.value));
+        }
+        if (slice.picture == headers.size()) {
+            headers.push_back(std::move(header));
+        } else if (headers.back() != header) {
+            return {};
+        }
+    }
+    return headers;
+}
+
+/// What the grammar forces otherwise than the sample has it: start codes, and what counts pictures.
+/// That the sample's pictures are signed is no matter.
+Status why_not_in(const AvcGrammar& grammar, const uint8_t* data, size_t n_bytes) {
+    AvcCursor cursor(std::make_shared<const AvcGrammar>(grammar));
+    for (size_t i = 0; i < n_bytes; ++i) {
+        if (const Status status = cursor.push(data[i]); !status) return status;
+    }
+    return {};
+}
 
 }  // namespace
 
@@ -249,13 +312,15 @@ Pinned pin_like(const uint8_t* data, size_t n_bytes) {
     grammar->idr = *sample.idr;
     grammar->p = sample.p.value_or(SliceConstants{.nal_ref_idc = 1});
     grammar->slicing = sample.slicing();
-    // What the grammar forces otherwise than the sample has it: start codes, reference counts. That
-    // the sample's pictures are signed is no matter.
-    AvcCursor of_grammar(grammar);
-    for (size_t i = 0; i < n_bytes; ++i) {
-        if (result.status = of_grammar.push(data[i]); !result.status) return result;
+    if (!sample.has_constants || !why_not_in(*grammar, data, n_bytes)) {
+        grammar->headers = headers_of(data, n_bytes);
+        if (grammar->headers.empty()) {
+            result.complaint = "the slices of a picture differ in more than where they begin";
+            return result;
+        }
+        if (result.status = why_not_in(*grammar, data, n_bytes); !result.status) return result;
     }
-    grammar->has_marked_alignment = false;
+    grammar->has_portable_data = true;
     grammar->has_pinned_cabac = cursor.has_cabac();
     if (!note_endings(*grammar)) throw std::logic_error("the sample has more pictures than it can");
     result.grammar = std::move(grammar);
@@ -264,11 +329,12 @@ Pinned pin_like(const uint8_t* data, size_t n_bytes) {
 
 /// What stands before a slice decides its header by its length alone: frame_num and the number of
 /// references count pictures, and where order counts do not follow from these (types 0 and 1) the
-/// ending is left to be worked out each time.
+/// ending is left to be worked out each time, unless all headers are the sample's.
 bool note_endings(AvcGrammar& grammar) {
     grammar.bytes_behind_slices.clear();
     grammar.most_bytes_of_ending_slice = 0;
     if (!grammar.is_pinned() || !grammar.n_pictures) return true;
+    if (!grammar.headers.empty() && *grammar.n_pictures > grammar.headers.size()) return false;
     AvcCursor cursor(std::make_shared<const AvcGrammar>(grammar));
     std::vector<uint8_t> stream;
     try {
@@ -283,7 +349,8 @@ bool note_endings(AvcGrammar& grammar) {
     uint64_t last_end = stream.size();
     for (const uint8_t byte : stream) {
         cursor.accept(byte);
-        if (cursor.n_slices() > 0 && !cursor.counts_order_by_frame_num()) return true;
+        if (cursor.n_slices() > 0 && grammar.has_constants() && !cursor.counts_order_by_frame_num())
+            return true;
         if (cursor.n_whole_slices() != bytes_behind.size()) continue;
         const uint64_t offset = cursor.offset();
         bytes_behind.push_back(stream.size() - offset);

@@ -28,14 +28,24 @@ struct SliceConstants {
     friend bool operator==(const SliceConstants&, const SliceConstants&) = default;
 };
 
+/// All that the slices of one picture say in their headers, behind first_mb_in_slice.
+struct PinnedHeader {
+    uint8_t nal_ref_idc = 0;
+    uint8_t nal_unit_type = 0;
+    std::vector<int32_t> values;  // of the fields, in their order
+
+    friend bool operator==(const PinnedHeader&, const PinnedHeader&) = default;
+};
+
 /// openh264 knows none above.
 inline constexpr uint8_t kMaxPortableLevel = 52;
 
 struct AvcGrammar {
     /// Leaves out what is legal but makes some decoder complain (docs/design.md).
     bool portable = false;
-    /// CABAC slices may have the bit set that libx264 sets behind rbsp_stop_one_bit.
-    bool has_marked_alignment = true;
+    /// Slice data leave out what portable ones do, as a sample's need not: level_prefix above 15,
+    /// and by CABAC the bit that libx264 sets behind rbsp_stop_one_bit.
+    bool has_portable_data = false;
     Slicing slicing = Slicing::kAny;
     /// The stream ends behind so many pictures, and not before.
     std::optional<uint64_t> n_pictures;
@@ -49,10 +59,13 @@ struct AvcGrammar {
     /// QP_Y of all macroblocks but those of I_PCM.
     std::optional<int8_t> qp;
     /// Not empty: the stream begins so (with its parameter sets), and all that follows are the
-    /// slices of one IDR picture and of P pictures, with these constants in their headers. Start
-    /// codes are as short as they may be.
+    /// slices of one IDR picture and of others. Start codes are as short as they may be.
     std::vector<uint8_t> pinned;
     bool has_pinned_cabac = false;  // the slices behind them
+    /// Of pinned streams, either what the slices of each picture say, one after the other, or,
+    /// where this is empty, what those of the IDR picture and all others, which are P, have in
+    /// common.
+    std::vector<PinnedHeader> headers;
     SliceConstants idr;
     SliceConstants p;
     /// By slices there are (pictures, if slicing is not regular): bytes of the ending behind them,
@@ -62,6 +75,8 @@ struct AvcGrammar {
     uint64_t most_bytes_of_ending_slice = 0;
 
     bool is_pinned() const { return !pinned.empty(); }
+    bool leaves_out_unportable_data() const { return portable || has_portable_data; }
+    bool has_constants() const { return is_pinned() && headers.empty(); }
     /// Decoders show all n_pictures: libavcodec drops what comes behind its turn by order counts.
     bool shows_all_pictures() const { return portable && n_pictures; }
     /// The fewest macroblocks that pictures have in a row, in a column, and in all.
@@ -74,8 +89,9 @@ struct AvcGrammar {
     bool has_level() const;
 };
 
-/// A grammar of streams like a sample: its parameter sets, the constants of its slice headers, its
-/// number of pictures, and its slicing where that is one of the two regular ones.
+/// A grammar of streams like a sample: its parameter sets, the constants of its slice headers or,
+/// of samples that have none, these headers; its number of pictures, and its slicing where that is
+/// one of the two regular ones.
 struct Pinned {
     Status status;                    // of the sample
     const char* complaint = nullptr;  // why a valid sample cannot be followed

@@ -7,13 +7,14 @@
 
 namespace pycodec_lm::h264 {
 
-/// Counts ascend in pinned streams. So much lower and higher than the top count the bottom may be,
-/// and so high both, that each picture behind still finds a count: in 16 bits from all references
-/// (7.4.3, 8.2.1), and for type 0 within half a range of the top count of the reference before.
+/// Counts ascend in pinned streams, unless all are the sample's. So much lower and higher than the
+/// top count the bottom may be, and so high both, that each picture behind still finds a count: in
+/// 16 bits from all references (7.4.3, 8.2.1), and for type 0 within half a range of the top count
+/// of the reference before.
 AvcCursor::OrderRoom AvcCursor::order_room(const SliceHeader& slice) const {
     OrderRoom room;
     const uint64_t n_done = position_.n_pictures + 1;
-    if (!grammar_->is_pinned() || !grammar_->n_pictures || *grammar_->n_pictures <= n_done)
+    if (!grammar_->has_constants() || !grammar_->n_pictures || *grammar_->n_pictures <= n_done)
         return room;
     const Context& c = *context_;
     const auto n_behind = static_cast<int64_t>(*grammar_->n_pictures - n_done);

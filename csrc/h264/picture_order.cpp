@@ -74,7 +74,7 @@ AvcCursor::SignedRange AvcCursor::order_count_window(
     SignedRange window{INT32_MIN, INT32_MAX};
     if (slice.is_idr()) return window;
     // libavcodec drops pictures that come too late to be put out in their order.
-    if (grammar_->portable || grammar_->is_pinned())
+    if (grammar_->portable || grammar_->has_constants())
         window.first = std::max(window.first, c.order_counts.highest() + 1);
     const size_t n_frames = c.references.size() + n_inferred;
     const size_t n_kept = c.sps->max_kept_frames();

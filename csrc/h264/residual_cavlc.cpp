@@ -142,7 +142,8 @@ void AvcCursor::end_block() {
 
 uint32_t AvcCursor::max_level_prefix() const {
     // Nor does openh264 read longer ones.
-    return sps().is_before_high() || grammar_->portable ? kMaxLevelPrefix : kMaxLevelPrefixHigh;
+    const bool is_short = sps().is_before_high() || grammar_->leaves_out_unportable_data();
+    return is_short ? kMaxLevelPrefix : kMaxLevelPrefixHigh;
 }
 
 /// So many more bits of this block, and the cheapest blocks behind it, still fit in the macroblock.

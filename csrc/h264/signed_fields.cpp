@@ -18,6 +18,7 @@ bool AvcCursor::any_legal_signed(uint64_t first, uint64_t last) const {
 }
 
 bool AvcCursor::any_in_signed(int64_t first, int64_t last) const {
+    if (const auto value = pinned_value()) return first <= *value && *value <= last;
     const SignedRange range = legal_signed();
     const int64_t low = std::max(first, range.first);
     const int64_t high = std::min(last, range.last);

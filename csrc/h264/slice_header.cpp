@@ -143,8 +143,10 @@ void AvcCursor::take_slice_field(int64_t value) {
     SliceHeader& slice = p.slice;
     const auto number = static_cast<uint32_t>(value);
     const auto small = static_cast<uint8_t>(value);
+    ++p.n_header_fields;
     switch (p.at) {
         case Element::kFirstMbInSlice:
+            p.n_header_fields = 0;
             slice.first_mb = number;
             return expect(Element::kSliceType);
         case Element::kSliceType:

@@ -168,9 +168,10 @@ struct Position : DataPosition {
     uint8_t sps_before = kMaxSeqParameterSets;  // id of the SPS just before, for its extension
     bool needs_idr = true;
     uint64_t n_pictures = 0;
-    uint64_t n_slices = 0;     // whose data have begun
-    uint64_t nal_begin = 0;    // offset of the NAL unit's header
-    uint64_t n_vcl_bytes = 0;  // of the picture's slices that are whole
+    uint64_t n_slices = 0;       // whose data have begun
+    uint64_t nal_begin = 0;      // offset of the NAL unit's header
+    uint64_t n_vcl_bytes = 0;    // of the picture's slices that are whole
+    size_t n_header_fields = 0;  // of the slice header so far, behind first_mb_in_slice
     // The slice.
     SliceHeader slice;
     SliceLimits limits;

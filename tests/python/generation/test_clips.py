@@ -53,6 +53,22 @@ def test_files_go_on_from_the_first_pictures_of_a_clip(
     assert files[0].data != files[1].data
 
 
+def test_clips_with_b_pictures_go_on_where_all_that_came_is_shown(clip: bytes) -> None:
+    settings = AvcSettings(32, 32, fps=5, frames=7, qp=40, profile="high", b_frames=2)
+    checkpoint = make_clip_checkpoint(settings)
+    whole = encode(Clip(clip).frames(settings), settings)
+    (file,) = generate(checkpoint, prompt=clip, keep_frames=4, max_tokens=150)
+    assert file.valid, file.verdict.message
+    assert file.data.startswith(prefix_of_frames(whole, 4))
+    frames = decode(file.data)
+    assert frames.shape == (7, 32, 32, 3)
+    assert (frames[:4] == decode(whole)[:4]).all()
+    frozen = decode(clip_prompt(checkpoint, clip, 4).frozen)
+    assert (frozen[4:] == frozen[3]).all()
+    with pytest.raises(UsageError, match="2 B pictures in a row: keep 1, 4, 7, and so on"):
+        clip_prompt(checkpoint, clip, 3)
+
+
 def test_clips_are_written_without_a_prompt_too(clips: Checkpoint) -> None:
     (file,) = generate(clips, max_tokens=BUDGET)
     assert file.valid, file.verdict.message

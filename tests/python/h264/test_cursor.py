@@ -28,12 +28,16 @@ HIGH = [
     *({"P": {"frame_num": n, "data": ["mb_skip_run:4"]}} for n in (1, 2)),
 ]
 
+# The second P picture has another quantizer.
+DIFFERING = [*HIGH[:-1], {"P": {"frame_num": 2, "slice_qp_delta": 3, "data": ["mb_skip_run:4"]}}]
+
 GRAMMARS = {
     "any": AvcGrammar(portable=False),
     "portable": AvcGrammar(frames=2),
     "high": AvcGrammar.like(assemble(AvcSpeller().spell(HIGH)).data),
     "avc_lm picture": AvcGrammar.avc_lm(32, 32, 3),
     "avc_lm macroblock": AvcGrammar.avc_lm(32, 16, 2, slices="macroblock"),
+    "high, its headers one by one": AvcGrammar.like(assemble(AvcSpeller().spell(DIFFERING)).data),
 }
 
 
