@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .mask_speed import MaskTimes, measure_masks
 from .mask_streams import Streams, Vocabulary, encode, is_clip
@@ -33,6 +34,9 @@ from .peers import (
     token_kinds,
 )
 
+if TYPE_CHECKING:
+    from .avc_large_memory import LargeMemory
+
 __all__ = ["APPLY_SHAPE", "FORK_TOKENS", "MaskResults", "measure_all", "n_steps"]
 
 FORK_TOKENS = (1_000, 10_000, 40_000)
@@ -52,6 +56,7 @@ class MaskResults:
     applied: list[ApplyTimes] = field(default_factory=list)
     memory: list[MatcherMemory] = field(default_factory=list)
     progressive: ProgressiveMemory | None = None
+    large: LargeMemory | None = None
 
 
 def n_steps(vocab_sizes: Sequence[int], n_streams: int) -> int:
@@ -99,14 +104,23 @@ def measure_all(
                 if allocated_bytes() is not None:
                     results.memory.append(measure_memory(encoded))
     on_step("memory")
-    if allocated_bytes() is not None and not is_clip(files[0]):
-        results.progressive = measure_progressive_memory(files)
+    if allocated_bytes() is not None:
+        if is_clip(files[0]):
+            results.large = _measure_large_memory()
+        else:
+            results.progressive = measure_progressive_memory(files)
     on_step("logits")
     results.applied += measure_apply(floor_ns, APPLY_SHAPE)
     on_step("peers")
     _measure_peers(results, vocab_sizes, len(all_streams[0].batch), on_step)
     on_step("")
     return results
+
+
+def _measure_large_memory() -> LargeMemory:
+    from .avc_large_memory import measure_large_memory  # needs PyAV
+
+    return measure_large_memory()
 
 
 def _measure_peers(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .mask_bench import APPLY_SHAPE, MaskResults
 from .mask_speed import MaskTimes
 from .measure import Report, Spread
+
+if TYPE_CHECKING:
+    from .avc_large_memory import LargeMemory
 
 __all__ = ["mask_report"]
 
@@ -29,6 +32,8 @@ def mask_report(results: MaskResults, command: str) -> Report:
     _add_forks(report, results)
     _add_applied(report, results)
     _add_memory(report, results)
+    if results.large is not None:
+        _add_large_memory(report, results.large)
     report.data = _plain(asdict(results))
     if results.progressive is not None:
         progressive: Any = report.data["progressive"]
@@ -257,3 +262,22 @@ def _add_memory(report: Report, results: MaskResults) -> None:
                 ]
             ],
         )
+
+
+def _add_large_memory(report: Report, large: LargeMemory) -> None:
+    report.add_table(
+        "Memory of a matcher without any history, in bytes by mallinfo2, in the middle of a B"
+        f" picture of {large.n_mbs:,} macroblocks, High profile, CABAC: its state; beside it the"
+        " motion of each reference picture, which copies share; what a fork adds, and what it adds"
+        " once it has gone on",
+        ["state", "motion of a picture", "a macroblock", "fork", "gone on"],
+        [
+            [
+                f"{large.state_bytes:,}",
+                f"{large.motion_bytes:,}",
+                f"{large.motion_bytes / large.n_mbs:.1f}",
+                f"{large.fork_bytes:,.0f}",
+                f"{large.written_bytes:,.0f}",
+            ]
+        ],
+    )

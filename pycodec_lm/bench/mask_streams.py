@@ -12,6 +12,7 @@ from .._core import transcode
 from ..avc_grammar import AvcGrammar
 from ..errors import UsageError
 from ..grammar import JpegGrammar
+from ..inspect import inspect_h264
 from ..jpeg_tables import SUBSAMPLINGS
 from .structure import read_structure
 from .vocabularies import train_tokenizer
@@ -102,9 +103,22 @@ FORMS: dict[str, tuple[str, Callable[[bytes], JpegGrammar]]] = {
     "like": (".like(file)", JpegGrammar.like),
     "any": ("(portable=False)", lambda sample: JpegGrammar(portable=False)),  # noqa: ARG005
 }
+
+
+def _any_clip(sample: bytes) -> AvcGrammar:
+    """All clips of the standard that have as many pictures, of the same size."""
+    found = inspect_h264(sample)
+    return AvcGrammar(
+        portable=False,
+        width=found.width,
+        height=found.height,
+        frames=len(found.pictures),
+    )
+
+
 AVC_FORMS: dict[str, tuple[str, Callable[[bytes], AvcGrammar]]] = {
     "like": ("AvcGrammar.like(clip)", AvcGrammar.like),
-    "any": ("AvcGrammar(portable=False)", lambda sample: AvcGrammar(portable=False)),  # noqa: ARG005
+    "any": ("AvcGrammar(width, height, frames)", _any_clip),
 }
 
 
@@ -155,11 +169,8 @@ def _streams_of_clips(
 
 
 def _has_b(clip: bytes) -> bool:
-    from ..inspect import inspect_h264
-
-    return any(
-        part.type == "B" for picture in inspect_h264(clip).pictures for part in picture.slices
-    )
+    pictures = inspect_h264(clip).pictures
+    return any(part.type == "B" for picture in pictures for part in picture.slices)
 
 
 def _n_wanted(files: Sequence[bytes], counts: FileCounts) -> int:

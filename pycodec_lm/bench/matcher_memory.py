@@ -21,6 +21,7 @@ __all__ = [
     "MatcherMemory",
     "ProgressiveMemory",
     "allocated_bytes",
+    "bytes_in_use",
     "history_bytes_a_token",
     "measure_memory",
     "measure_progressive_memory",
@@ -101,7 +102,8 @@ def _slope(values: tuple[int, int], counts: tuple[int, int]) -> float:
     return (values[1] - values[0]) / (counts[1] - counts[0])
 
 
-def _in_use() -> int:
+def bytes_in_use() -> int:
+    """`allocated_bytes()` without what is waiting to be collected; 0 where nobody counts."""
     gc.collect()
     return allocated_bytes() or 0
 
@@ -110,10 +112,10 @@ def state_bytes(compiled: CompiledGrammar, prompt: bytes) -> float:
     """What a matcher takes that was given a prompt, and so has no history."""
     matchers: list[GrammarMatcher | None] = [None] * _N_COPIES
     GrammarMatcher(compiled, prompt=prompt)  # what all share is there now
-    before = _in_use()
+    before = bytes_in_use()
     for i in range(_N_COPIES):
         matchers[i] = GrammarMatcher(compiled, prompt=prompt)
-    return (_in_use() - before) / _N_COPIES
+    return (bytes_in_use() - before) / _N_COPIES
 
 
 def history_bytes_a_token(
@@ -121,10 +123,10 @@ def history_bytes_a_token(
 ) -> tuple[float, GrammarMatcher]:
     """What each token adds that a matcher takes, and the matcher that has taken them."""
     matcher = GrammarMatcher(compiled, prompt=prompt_of(compiled))
-    before = _in_use()
+    before = bytes_in_use()
     for token in ids:
         matcher.accept_token(token)
-    return (_in_use() - before) / len(ids), matcher
+    return (bytes_in_use() - before) / len(ids), matcher
 
 
 def measure_memory(encoded: Encoded) -> MatcherMemory:
@@ -134,10 +136,10 @@ def measure_memory(encoded: Encoded) -> MatcherMemory:
     stream = encoded.streams.measured[longest]
     history, matcher = history_bytes_a_token(compiled, encoded.measured[longest])
     forks: list[GrammarMatcher | None] = [None] * _N_COPIES
-    before = _in_use()
+    before = bytes_in_use()
     for i in range(_N_COPIES):
         forks[i] = matcher.fork()
-    fork_bytes = (_in_use() - before) / _N_COPIES
+    fork_bytes = (bytes_in_use() - before) / _N_COPIES
     prompt = prompt_of(compiled) + stream[: len(stream) // 2]
     return MatcherMemory(
         encoded.streams.name, state_bytes(compiled, prompt), fork_bytes, history, n
@@ -147,12 +149,12 @@ def measure_memory(encoded: Encoded) -> MatcherMemory:
 def live_bytes(compiled: CompiledGrammar, data: bytes) -> tuple[int, int]:
     """What a matcher takes along a file without any history: at most, and at the end."""
     matcher = GrammarMatcher(compiled)
-    before = _in_use()
+    before = bytes_in_use()
     peak = 0
     for at in range(0, len(data), _PIECE_BYTES):
         matcher.accept_bytes(data[at : at + _PIECE_BYTES])
         peak = max(peak, (allocated_bytes() or 0) - before)
-    return peak, _in_use() - before
+    return peak, bytes_in_use() - before
 
 
 def measure_progressive_memory(pictures: Sequence[bytes]) -> ProgressiveMemory:

@@ -13,6 +13,7 @@ from PIL import Image
 import pycodec_lm as pcl
 from pycodec_lm import _core
 from pycodec_lm.bench import mask_bench, matcher_speed
+from pycodec_lm.bench.avc_large_memory import LargeMemory
 from pycodec_lm.bench.mask_bench import measure_all, n_steps
 from pycodec_lm.bench.mask_figures import mask_report
 from pycodec_lm.bench.mask_speed import measure_masks
@@ -156,6 +157,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matcher_speed, "_N_APPLY_ROUNDS", 1)
     monkeypatch.setattr(matcher_speed, "_N_FORKS", 10)
     monkeypatch.setattr(mask_bench, "APPLY_SHAPE", (2, 64))
+    large = LargeMemory(2, 3000, 40, 5.0, 6.0)
+    monkeypatch.setattr(mask_bench, "_measure_large_memory", lambda: large)
 
 
 @pytest.mark.usefixtures("short")
@@ -192,29 +195,45 @@ def test_clips_are_measured_like_pictures(
     folder = tmp_path / "clips"
     folder.mkdir()
     settings = AvcSettings(width=64, height=48, frames=3)
-    with_b = {"x264-params": "keyint=infinite:bframes=2:b-adapt=0"}
     for i in range(9):
-        frames = pan(3, 64, 48, seed=i)
-        (folder / f"{i}_baseline.264").write_bytes(encode_clip(frames, settings))
-        high = avc_pixels.x264_stream(frames, profile="high", **with_b)
-        (folder / f"{i}_high.264").write_bytes(high)
+        (folder / f"{i}.264").write_bytes(encode_clip(pan(3, 64, 48, seed=i), settings))
     few = ["--vocab-sizes", "259", "264", "--warm-up", "1", "--files", "2", "--rows", "2"]
     command = ["bench", "mask", str(folder), *few, "--json"]
-    assert main(command) == 0
+    assert main([*command, "--forms", "like"]) == 0
     results = json.loads(capsys.readouterr().out)
-    assert [row["vocab_size"] for row in results["masks"]] == [259, 259, 264, 264] * 3
-    assert [row["grammar"] for row in results["masks"][::4]] == [
-        "AvcGrammar.like(clip), baseline",
-        "AvcGrammar(portable=False), baseline",
-        "AvcGrammar(portable=False), high",
-    ]
+    assert [row["vocab_size"] for row in results["masks"]] == [259, 259, 264, 264]
+    assert {row["grammar"] for row in results["masks"]} == {"AvcGrammar.like(clip), baseline"}
     assert results["masks"][0]["fill"]["n"] > 100
+    if allocated_bytes() is not None:
+        assert results["large"]["matcher_bytes"] == 3000
     assert main([*command, "--forms", "dense"]) == 2
     assert "--forms of such files are like, any" in capsys.readouterr().err
-    for path in folder.glob("*_baseline.264"):
-        path.unlink()
+    for path in folder.iterdir():
+        path.write_bytes(with_b_slices(0))
     assert main([*command, "--forms", "like"]) == 2
     assert "none has the form like" in capsys.readouterr().err
+
+
+def with_b_slices(seed: int) -> bytes:
+    """A clip in high profile, by CABAC."""
+    params = {"x264-params": "keyint=infinite:bframes=2:b-adapt=0"}
+    return avc_pixels.x264_stream(pan(3, 64, 48, seed=seed), profile="high", **params)
+
+
+def test_each_profile_has_forms_of_its_own() -> None:
+    settings = AvcSettings(width=64, height=48, frames=3)
+    clips = [encode_clip(pan(3, 64, 48, seed=i), settings) for i in range(8)]
+    clips += [with_b_slices(i) for i in range(8)]
+    found = [*streams_of(clips, COUNTS, ["like", "any"])]
+    assert [streams.name for streams in found] == [
+        "AvcGrammar.like(clip), baseline",
+        "AvcGrammar(width, height, frames), baseline",
+        "AvcGrammar(width, height, frames), high",
+    ]
+    for streams in found:
+        for stream in (*streams.measured, *streams.train):
+            cursor = _core.AvcCursor(streams.grammar)
+            assert cursor.push(streams.grammar.header + stream) and cursor.is_complete()
 
 
 def test_clips_of_other_parameter_sets_are_refused() -> None:
