@@ -147,6 +147,7 @@ def avc_walk_report(walks: AvcWalkReport, decoders: AvcDecoders, command: str) -
         "streams with B slices have no given number of pictures: their budgets are those of CABAC,"
         " and they stop where the budget leaves nothing else",
         "few walks of slices of one macroblock have more than the least budget: they are long",
+        "by CABAC no byte begins inside trailing bits: the code ends with rbsp_stop_one_bit",
         f"{len(walks.problems)} problems",
     ]
     report.add_table(
