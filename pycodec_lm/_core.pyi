@@ -245,8 +245,12 @@ class _AvcTrace(TypedDict):
     mb_bits: NDArray[np.uint16]  # [macroblock, kind]
     mb_types: NDArray[np.uint8]
     mb_qps: NDArray[np.int8]
+    mb_bins: NDArray[np.uint32]
+    mb_information: NDArray[np.float32]
     symbols: NDArray[np.void]
     n_symbols_left_out: int
+    bins: NDArray[np.void]
+    n_bins_left_out: int
 
 def trace_h264(
     data: Buffer,
@@ -256,6 +260,7 @@ def trace_h264(
     max_nals: int = 16384,
     max_mbs: int = 4194304,
     max_symbols: int = 1048576,
+    max_bins: int = 0,
 ) -> _AvcTrace: ...
 
 class TokenizerInfo(metaclass=_Pybind11Type):

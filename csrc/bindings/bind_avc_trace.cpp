@@ -15,6 +15,7 @@ namespace py = pybind11;
 namespace pycodec_lm {
 namespace {
 
+using h264::BinRow;
 using h264::FieldRow;
 using h264::NalRow;
 using h264::PictureRow;
@@ -40,8 +41,12 @@ py::dict to_dict(const h264::Trace& trace) {
     out["mb_bits"] = mb_bits;
     out["mb_types"] = to_array(trace.mb_types);
     out["mb_qps"] = to_array(trace.mb_qps);
+    out["mb_bins"] = to_array(trace.mb_bins);
+    out["mb_information"] = to_array(trace.mb_information);
     out["symbols"] = to_array(trace.symbols);
     out["n_symbols_left_out"] = trace.n_symbols_left_out;
+    out["bins"] = to_array(trace.bins);
+    out["n_bins_left_out"] = trace.n_bins_left_out;
     return out;
 }
 
@@ -59,7 +64,11 @@ void register_rows() {
         PYBIND11_NUMPY_DTYPE(
             SliceRow, nal, picture, first_mb, slice_type, pic_parameter_set_id, frame_num,
             idr_pic_id, pic_order_cnt, qp, n_mbs, n_skipped, n_intra, header_bits, skip_bits,
-            mb_bits, trailing_bits
+            n_bins, information_bits, mb_bits, trailing_bits
+        );
+        PYBIND11_NUMPY_DTYPE(
+            BinRow, picture, mb, element, value, is_first, ctx_idx, p_state_idx, val_mps,
+            information_bits
         );
         PYBIND11_NUMPY_DTYPE(
             PictureRow, first_slice, n_slices, width_mbs, height_mbs, crop_px, first_mb_row,
@@ -75,10 +84,10 @@ void bind_avc_trace(py::module_& m) {
     m.def(
         "trace_h264",
         [](const py::object& object, std::pair<uint64_t, uint64_t> symbols, size_t max_fields,
-           size_t max_nals, size_t max_mbs, size_t max_symbols) {
+           size_t max_nals, size_t max_mbs, size_t max_symbols, size_t max_bins) {
             const BytesView view(object.ptr());
             const auto data = view.bytes();
-            const h264::TraceLimits limits{max_fields, max_nals, max_mbs, max_symbols};
+            const h264::TraceLimits limits{max_fields, max_nals, max_mbs, max_symbols, max_bins};
             h264::Trace trace;
             {
                 const py::gil_scoped_release release;
@@ -93,6 +102,7 @@ void bind_avc_trace(py::module_& m) {
         py::arg("max_nals") = h264::TraceLimits{}.n_nals,
         py::arg("max_mbs") = h264::TraceLimits{}.n_mbs,
         py::arg("max_symbols") = h264::TraceLimits{}.n_symbols,
+        py::arg("max_bins") = h264::TraceLimits{}.n_bins,
         "What a byte stream says, field by field; csrc/h264/trace.hpp names the columns. Symbols"
         " are kept for bytes symbols[0] to symbols[1], not included."
     );

@@ -206,6 +206,7 @@ private:
         rows_.keep(field_);
         keep_interruptions();
         if (is_in_slice_data(element)) {
+            if (ahead_.has_cabac() && element >= Element::kMbType) note_information(field_.n_bits);
             note_macroblock(element, next_mb_before);
         } else {
             note_header(element);
@@ -283,9 +284,53 @@ private:
             close_string();
             open_string(at, bit);
         }
+        weigh_bin(bin);
         BinString string = c.string;
         string.take(bin);
         field_.value = AvcCursor::value_of_string(ahead_.element(), string.value());
+    }
+
+    /// What the bin says, for its slice and macroblock.
+    void weigh_bin(bool bin) {
+        constexpr int16_t kTerminateIdx = 276;  // Table 9-34
+        const CabacPosition& c = ahead_.position_.cabac;
+        const uint16_t ctx_idx = c.string.ctx_idx();
+        const double bits = c.interval.information_of(bin, ctx_idx, c.states);
+        ++slice_->n_bins;
+        ++mb_bins_;
+        note_information(bits);
+        const bool is_behind_mb = ahead_.element() == Element::kEndOfSliceFlag;
+        BinRow row{
+            .picture = field_.picture,
+            .mb = field_.mb - (is_behind_mb ? 1 : 0),
+            .element = field_.element,
+            .value = bin,
+            .is_first = c.string.n_bins() == 0,
+            .information_bits = static_cast<float>(bits),
+        };
+        if (ctx_idx == kTerminate) {
+            row.ctx_idx = kTerminateIdx;
+        } else if (ctx_idx != kBypass) {
+            row.ctx_idx = static_cast<int16_t>(ctx_idx);
+            row.p_state_idx = static_cast<int8_t>(c.states[ctx_idx].p_state_idx());
+            row.val_mps = c.states[ctx_idx].val_mps();
+        }
+        rows_.keep_bin(row);
+    }
+
+    void note_information(double bits) {
+        slice_->information_bits += bits;
+        mb_information_ += bits;
+    }
+
+    /// Behind end_of_slice_flag, the last that a macroblock has.
+    void end_weighing() {
+        if (is_mb_kept_) {
+            trace_.mb_bins.back() = mb_bins_;
+            trace_.mb_information.back() = static_cast<float>(mb_information_);
+        }
+        mb_bins_ = 0;
+        mb_information_ = 0;
     }
 
     void open_string(size_t at, int bit) {
@@ -302,7 +347,9 @@ private:
         count_bits();
         rows_.keep(field_);
         keep_interruptions();
-        note_type(static_cast<Element>(field_.element));
+        const auto element = static_cast<Element>(field_.element);
+        note_type(element);
+        if (element == Element::kEndOfSliceFlag) end_weighing();
     }
 
     /// In front of end_of_slice_flag.
@@ -464,6 +511,8 @@ private:
     bool is_string_open_ = false;
     uint64_t n_code_bits_ = 0;  // of the code that have come
     uint64_t n_counted_ = 0;    // of the bits that the engine has read
+    uint32_t mb_bins_ = 0;      // of the macroblock so far
+    double mb_information_ = 0;
 
     size_t nal_end_ = 0;  // of the one before
     bool is_nal_kept_ = false;

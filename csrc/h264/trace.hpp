@@ -28,6 +28,19 @@ struct FieldRow {
     int64_t mb = -1;       // address of the macroblock; of an mb_skip_run that of the first
 };
 
+/// A bin of slice data by CABAC, 9.3.3.2.
+struct BinRow {
+    int32_t picture = 0;
+    int64_t mb = 0;  // that an mb_skip_flag speaks of, that an end_of_slice_flag is behind
+    uint8_t element = 0;
+    uint8_t value = 0;
+    bool is_first = false;    // of its element
+    int16_t ctx_idx = -1;     // 276 of a terminating bin; -1 of a bypass bin
+    int8_t p_state_idx = -1;  // in front of it; this and the next are -1 without context variable
+    int8_t val_mps = -1;
+    float information_bits = 0;  // log2 of codIRange by the bin's part of it
+};
+
 /// Macroblocks by Table 7-11 (0 to 25), then by Table 7-13, then by Table 7-14.
 inline constexpr uint8_t kFirstPType = 26;  // P_L0_16x16
 inline constexpr uint8_t kPSkip = 31;
@@ -70,8 +83,10 @@ struct SliceRow {
     uint32_t n_mbs = 0;         // whole ones, skipped ones included
     uint32_t n_skipped = 0;
     uint32_t n_intra = 0;
-    uint32_t header_bits = 0;  // with the byte of the NAL unit's header
-    uint64_t skip_bits = 0;    // mb_skip_run
+    uint32_t header_bits = 0;     // with the byte of the NAL unit's header
+    uint64_t skip_bits = 0;       // mb_skip_run, mb_skip_flag, end_of_slice_flag
+    uint64_t n_bins = 0;          // by CABAC
+    double information_bits = 0;  // of these, and bits of PCM samples
     std::array<uint64_t, kMbBitKinds> mb_bits{};
     uint32_t trailing_bits = 0;
 };
@@ -94,6 +109,7 @@ struct TraceLimits {
     size_t n_nals = 1u << 14;     // slices and pictures are fewer
     size_t n_mbs = 1u << 22;      // of all pictures
     size_t n_symbols = 1u << 20;  // fields inside slice data
+    size_t n_bins = 0;            // of all pictures
 };
 
 struct Trace {
@@ -112,9 +128,14 @@ struct Trace {
     std::vector<std::array<uint16_t, kMbBitKinds>> mb_bits;
     std::vector<uint8_t> mb_types;
     std::vector<int8_t> mb_qps;  // QPY
+    // By CABAC, 0 otherwise; with its mb_skip_flag and the end_of_slice_flag behind it.
+    std::vector<uint32_t> mb_bins;
+    std::vector<float> mb_information;  // as SliceRow::information_bits; of whole macroblocks
     /// The fields inside slice data that touch the bytes asked for.
     std::vector<FieldRow> symbols;
     uint64_t n_symbols_left_out = 0;
+    std::vector<BinRow> bins;
+    uint64_t n_bins_left_out = 0;
 };
 
 /// Walks a buffer up to its end or to what is wrong. Time is linear in `n_bytes`, memory is bounded

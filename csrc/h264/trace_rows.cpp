@@ -95,8 +95,18 @@ bool TraceRows::begin_macroblock(uint64_t start, uint8_t type, int qp) {
     trace.mb_bits.push_back({});
     trace.mb_types.push_back(type);
     trace.mb_qps.push_back(static_cast<int8_t>(qp));
+    trace.mb_bins.push_back(0);
+    trace.mb_information.push_back(0);
     ++trace.pictures.back().n_mb_rows;
     return true;
+}
+
+void TraceRows::keep_bin(const BinRow& row) {
+    if (trace.bins.size() < limits_.n_bins) {
+        trace.bins.push_back(row);
+    } else {
+        ++trace.n_bins_left_out;
+    }
 }
 
 }  // namespace pycodec_lm::h264

@@ -25,6 +25,7 @@ public:
     void keep(const FieldRow& row);
     /// Of the picture begun last; false where it is left out.
     bool begin_macroblock(uint64_t start, uint8_t type, int qp);
+    void keep_bin(const BinRow& row);
 
     Trace trace;
 

@@ -16,6 +16,7 @@ __all__ = ["add_parser", "run"]
 
 # 24 bytes an MCU or macroblock, and a line each: more would not be read by anybody.
 _MAX_MCUS = 1 << 20
+_MAX_BINS = 1 << 18
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,6 +41,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="list where each MCU or macroblock begins",
     )
     parser.add_argument(
+        "--contexts",
+        action="store_true",
+        help="list the bins of H.264 by CABAC with their contexts, below each macroblock",
+    )
+    parser.add_argument(
         "--html", metavar="OUT.html", help="write a page that shows bytes and pictures side by side"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -58,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     """Inspects the file named."""
     if args.html and not Path(args.html).parent.is_dir():
         fail(f"there is no folder {printable(str(Path(args.html).parent))} to write the page into")
+    if args.html and args.contexts:
+        fail("--contexts lists bins as text or JSON; leave out --html")
     outside = read_file(args.outside_tables) if args.outside_tables else None
     data, name = read_input(args.file)
 
@@ -72,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
         write_file(args.html, page.encode())
         _report_page(args, verdict, len(page))
     else:
-        verdict, to_json, lines = _inspected(data, abbreviated, outside)
+        max_bins = _MAX_BINS if args.contexts else 0
+        verdict, to_json, lines = _inspected(data, abbreviated, outside, max_bins)
         if args.json:
             print_json({"file": args.file, **to_json(tables=args.tables, mcus=args.mcus)})
         else:
@@ -82,13 +91,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _inspected(
-    data: bytes, abbreviated: bool, tables: bytes | None
+    data: bytes, abbreviated: bool, tables: bytes | None, max_bins: int
 ) -> tuple[Verdict, Callable[..., dict[str, Any]], Callable[..., Iterator[str]]]:
     """The verdict on a file, and what shows it as JSON and as lines."""
     if may_be_h264(data):
         from ..inspect import avc_text, inspect_h264
 
-        stream = inspect_h264(data, max_mbs=_MAX_MCUS)
+        stream = inspect_h264(data, max_mbs=_MAX_MCUS, max_bins=max_bins)
         return stream.verdict, partial(avc_text.to_json, stream), partial(avc_text.lines, stream)
     from ..inspect import inspect_jpeg, text
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .avc_model import AvcInspection, NalUnit, Picture, Slice, inspect_h264
+from .avc_model import AvcInspection, Bin, NalUnit, Picture, Slice, inspect_h264
 from .field import Field
 from .model import Component, Inspection, Scan, ScanComponent, Segment, inspect_jpeg
 
 __all__ = [
     "AvcInspection",
+    "Bin",
     "Component",
     "Field",
     "Inspection",

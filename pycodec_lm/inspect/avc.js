@@ -71,8 +71,9 @@ const codecOf = (data, { number, place }) => {
     },
     details: (map, unit) => {
       const type = map.types[unit];
-      const text = isSkipped(type) ? `by the mb_skip_run at ${place(map.starts[unit])}` : type === PCM ? "" : `QP ${map.qps[unit]}`;
+      const text = isSkipped(type) && map.bins ? "" : isSkipped(type) ? `by the mb_skip_run at ${place(map.starts[unit])}` : type === PCM ? "" : `QP ${map.qps[unit]}`;
       const rows = [[`rgb(${CLASSES[classOf(type)][1]})`, data.types[type], text]];
+      if (map.bins && map.bins[unit]) rows.push(["", "Says", `${map.information[unit].toFixed(2)} bits, by ${number(map.bins[unit])} bins`]);
       if (!map.costs || isSkipped(type)) return rows;
       const bits = map.costs.slice(4 * unit, 4 * unit + 4);
       return rows.concat(bits.map((n, i) => [`var(--c${i})`, data.kinds[i], `${number(n)} bits`]).filter((_, i) => bits[i]));

@@ -23,6 +23,7 @@ __all__ = [
     "BIT_KINDS",
     "MB_TYPES",
     "AvcInspection",
+    "Bin",
     "NalUnit",
     "Picture",
     "Slice",
@@ -146,7 +147,10 @@ class Slice:
         n_mbs: whole macroblocks, skipped ones included.
         n_skipped, n_intra: how many of these.
         header_bits: of the NAL unit's header and the slice header.
-        skip_bits: of mb_skip_run.
+        skip_bits: of mb_skip_run, by CABAC of mb_skip_flag and end_of_slice_flag.
+        n_bins: by CABAC; 0 otherwise.
+        information_bits: what these say, and the bits of PCM samples. It is 9 - log2(255) less than
+            the bits of the code up to rbsp_stop_one_bit (of each, where PCM samples part it).
         mb_bits: of macroblocks, by `BIT_KINDS`.
         trailing_bits: rbsp_trailing_bits().
         emulation_bits: of bytes for emulation prevention.
@@ -166,13 +170,15 @@ class Slice:
     n_intra: int
     header_bits: int
     skip_bits: int
+    n_bins: int
+    information_bits: float
     mb_bits: tuple[int, int, int, int]
     trailing_bits: int
     emulation_bits: int
 
     @property
     def type(self) -> str:
-        """Its letter, P or I."""
+        """Its letter, P, B or I."""
         return "PBI"[self.slice_type % 5]
 
     @property
@@ -197,6 +203,9 @@ class Picture:
         mb_bits: uint16 [M, 4], its bits by `BIT_KINDS`; none of a skipped one.
         mb_types: uint8 [M], index in `MB_TYPES`.
         mb_qps: int8 [M], QPY.
+        mb_bins: uint32 [M], bins of CABAC, those of mb_skip_flag in front of the macroblock and of
+            end_of_slice_flag behind it included; 0 by CAVLC and of one that is not whole.
+        mb_information: float32 [M], what these say in bits, and the bits of PCM samples.
 
     M is the number of macroblocks that have begun, or the limit where that is smaller.
     """
@@ -211,6 +220,8 @@ class Picture:
     mb_bits: NDArray[np.uint16]
     mb_types: NDArray[np.uint8]
     mb_qps: NDArray[np.int8]
+    mb_bins: NDArray[np.uint32]
+    mb_information: NDArray[np.float32]
 
     @property
     def n_mbs(self) -> int:
@@ -234,6 +245,31 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Bin:
+    """A bin of slice data by CABAC (9.3.3.2).
+
+    Attributes:
+        picture, mb: its macroblock: that an mb_skip_flag speaks of, that an end_of_slice_flag is
+            behind.
+        element: of which it is one; the first where `is_first`.
+        value: 0 or 1.
+        ctx_idx: ctxIdx, 276 of a terminating bin; None of a bypass bin.
+        p_state_idx, val_mps: the state of its context variable in front of it; None without one.
+        information_bits: log2 of codIRange by the part of it that the bin has.
+    """
+
+    picture: int
+    mb: int
+    element: str
+    is_first: bool
+    value: int
+    ctx_idx: int | None
+    p_state_idx: int | None
+    val_mps: int | None
+    information_bits: float
+
+
+@dataclass(frozen=True, slots=True)
 class AvcInspection:
     """All that was read of an H.264 stream.
 
@@ -247,6 +283,8 @@ class AvcInspection:
         pictures: in the order of the stream, the last perhaps not whole.
         symbols: the fields inside slice data that touch the bytes asked for; csrc/h264/trace.hpp
             names the columns.
+        bins: those of CABAC, if they were asked for.
+        n_bins_left_out: what was too much to keep.
     """
 
     data: bytes = field(repr=False)
@@ -258,6 +296,8 @@ class AvcInspection:
     n_fields_left_out: int
     pictures: tuple[Picture, ...]
     symbols: NDArray[np.void]
+    bins: tuple[Bin, ...] = field(repr=False)
+    n_bins_left_out: int
 
     @property
     def n_bytes(self) -> int:
@@ -304,7 +344,7 @@ class AvcInspection:
 
 
 def inspect_h264(
-    data: Buffer, *, symbols: tuple[int, int] = (0, 0), max_mbs: int = 1 << 22
+    data: Buffer, *, symbols: tuple[int, int] = (0, 0), max_mbs: int = 1 << 22, max_bins: int = 0
 ) -> AvcInspection:
     """Reads an H.264 stream field by field, up to its end or to what is wrong with it.
 
@@ -313,6 +353,7 @@ def inspect_h264(
         symbols: a range of bytes of the stream; the fields inside slice data that touch them are
             kept.
         max_mbs: how many macroblocks of the stream are listed; others are counted only.
+        max_bins: how many bins of CABAC are listed, with their contexts.
 
     Returns:
         What was read. A stream that is broken, or no H.264 at all, is not an exception.
@@ -324,7 +365,7 @@ def inspect_h264(
     name = format_name(data)
     verdict = check(data)
     stream = h264_stream(data) if verdict.format == "h264" else b""
-    trace = _core.trace_h264(stream, symbols=symbols, max_mbs=max_mbs)
+    trace = _core.trace_h264(stream, symbols=symbols, max_mbs=max_mbs, max_bins=max_bins)
     return AvcInspection(
         data=stream,
         container=name if name in CONTAINERS else "",
@@ -335,6 +376,8 @@ def inspect_h264(
         n_fields_left_out=trace["n_fields_left_out"],
         pictures=tuple(_pictures(trace)),
         symbols=trace["symbols"],
+        bins=tuple(map(_bin, _rows(trace["bins"]))),
+        n_bins_left_out=trace["n_bins_left_out"] if max_bins else 0,
     )
 
 
@@ -383,6 +426,8 @@ def _pictures(trace: _AvcTrace) -> Iterator[Picture]:
             mb_bits=trace["mb_bits"][mbs],
             mb_types=trace["mb_types"][mbs],
             mb_qps=trace["mb_qps"][mbs],
+            mb_bins=trace["mb_bins"][mbs],
+            mb_information=trace["mb_information"][mbs],
         )
 
 
@@ -393,3 +438,9 @@ def _slice(row: dict[str, Any], n_emulation_bytes: int) -> Slice:
         "mb_bits": tuple(row["mb_bits"]),
     }
     return Slice(**columns, emulation_bits=8 * n_emulation_bytes)
+
+
+def _bin(row: dict[str, Any]) -> Bin:
+    named = ("ctx_idx", "p_state_idx", "val_mps")
+    known = {name: row[name] if row[name] >= 0 else None for name in named}
+    return Bin(**{**row, **known, "element": _core.ELEMENTS[row["element"]][0]})

@@ -242,6 +242,8 @@ def _map(picture: Picture, inspection: AvcInspection, uri: str, in_detail: bool)
         "kind": "".join(sorted({each.type for each in picture.slices})),
         "deltas": differences(picture.mb_starts.astype(np.int64)),
         "bits": picture.mb_bits.sum(1, dtype=np.int64).tolist(),
+        "bins": picture.mb_bins.tolist() if picture.mb_bins.any() else None,
+        "information": picture.mb_information.round(2).tolist() if picture.mb_bins.any() else None,
         "types": b64encode(picture.mb_types.tobytes()).decode(),
         "qps": b64encode(picture.mb_qps.tobytes()).decode(),
         "costs": picture.mb_bits.ravel().tolist() if in_detail else None,

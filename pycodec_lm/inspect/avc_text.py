@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import groupby, islice
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
-from .avc_model import BIT_KINDS, MB_TYPES, AvcInspection, NalUnit, Picture, Slice
+from .avc_model import BIT_KINDS, MB_TYPES, AvcInspection, Bin, NalUnit, Picture, Slice
 from .field import Field
 from .verdict_text import place_of, text_preview, verdict_json, verdict_lines
 
-__all__ = ["SLICE_COLUMNS", "lines", "slice_row", "spent", "summary", "to_json", "value_text"]
+__all__ = ["lines", "slice_table", "spent", "summary", "to_json", "value_text"]
 
 _FIELDS_WIDTH = 78
-SLICE_COLUMNS = (
+_SLICE_COLUMNS = (
     *("byte", "picture", "slice", "first_mb", "frame_num", "idr_pic_id", "order", "QP"),
     *("macroblocks", "intra", "skipped", "bits"),
 )
-"""What a row of the slice table says; "order" is PicOrderCnt."""
+_BIN_COLUMNS = ("bins", "information")
 # What is the same in every NAL unit.
 _SAYS_NOTHING = (
     *("forbidden_zero_bit", "nal_unit_type", "emulation_prevention_three_byte"),
     "rbsp_trailing_bits",
+)
+_BINS_ARE = (
+    "Bins by CABAC: value@ctxIdx(pStateIdx,valMPS), before the bin; 276 ends a slice or begins PCM"
+    " samples"
 )
 _I_PCM = MB_TYPES.index("I_PCM")
 _SKIPPED = (MB_TYPES.index("P_Skip"), MB_TYPES.index("B_Skip"))
@@ -38,7 +44,8 @@ def lines(
         inspection: of the stream.
         name: of the file, as it may stand in a line.
         tables: True gives each field a line with its place, False puts them side by side.
-        mcus: True lists where each macroblock begins.
+        mcus: True lists where each macroblock begins. Bins that the inspection has are listed below
+            their macroblocks.
     """
     yield f"{name}: {', '.join(summary(inspection))}"
     yield from verdict_lines(inspection.verdict, inspection.place if inspection.nal_units else "")
@@ -56,9 +63,15 @@ def lines(
         yield ""
         yield from _slices(inspection)
         yield from _wrapped(_spent(tuple(inspection.slices)))
-    for i, picture in enumerate(inspection.pictures if mcus else ()):
+    bins = _bins_of_macroblocks(inspection)
+    if bins:
         yield ""
-        yield from _picture(picture, i)
+        yield from _wrapped([_BINS_ARE])
+    for i, picture in enumerate(inspection.pictures if mcus or bins else ()):
+        yield ""
+        yield from _picture(picture, i, bins)
+    if inspection.n_bins_left_out:
+        yield f"{'':>20} and {inspection.n_bins_left_out:,} more bins, too many to list"
 
 
 def to_json(
@@ -83,6 +96,7 @@ def to_json(
         "n_fields_left_out": inspection.n_fields_left_out,
         "slices": [_slice_json(each, inspection) for each in inspection.slices],
         "pictures": [_picture_json(picture, mcus) for picture in inspection.pictures],
+        **_bins_json(inspection.bins, inspection.n_bins_left_out),
     }
 
 
@@ -136,18 +150,31 @@ def _wrapped(items: Iterable[str]) -> Iterator[str]:
 
 
 def _slices(inspection: AvcInspection) -> Iterator[str]:
-    yield " ".join(f"{name:>{max(len(name), 8)}}" for name in SLICE_COLUMNS)
-    for each in inspection.slices:
-        columns = zip(SLICE_COLUMNS, slice_row(each, inspection), strict=True)
-        yield " ".join(f"{value:>{max(len(name), 8)}}" for name, value in columns)
+    columns, rows = slice_table(inspection)
+    widths = [max(len(name), 8) for name in columns]
+    for row in (columns, *rows):
+        yield " ".join(f"{value:>{width}}" for value, width in zip(row, widths, strict=True))
 
 
-def slice_row(each: Slice, inspection: AvcInspection) -> tuple[int | str, ...]:
-    """A slice in the columns `SLICE_COLUMNS`."""
+def slice_table(
+    inspection: AvcInspection, most: int | None = None
+) -> tuple[tuple[str, ...], list[tuple[int | str, ...]]]:
+    """The columns of the slice table and its first rows; bins where there are any.
+
+    "order" is PicOrderCnt, "information" what the bins of a slice say, in bits.
+    """
+    slices = tuple(islice(inspection.slices, most))
+    has_bins = any(each.n_bins for each in slices)
+    columns = _SLICE_COLUMNS + (_BIN_COLUMNS if has_bins else ())
+    return columns, [_slice_row(each, inspection)[: len(columns)] for each in slices]
+
+
+def _slice_row(each: Slice, inspection: AvcInspection) -> tuple[int | str, ...]:
     return (
         *(inspection.nal_units[each.nal].offset, each.picture, each.type, each.first_mb),
         *(each.frame_num, "" if each.idr_pic_id is None else each.idr_pic_id),
         *(each.pic_order_cnt, each.qp, each.n_mbs, each.n_intra, each.n_skipped, each.n_bits),
+        *(each.n_bins, f"{each.information_bits:.1f}"),
     )
 
 
@@ -168,7 +195,40 @@ def spent(slices: tuple[Slice, ...]) -> Iterator[tuple[str, int]]:
     yield "emulation prevention", sum(each.emulation_bits for each in slices)
 
 
-def _picture(picture: Picture, number: int) -> Iterator[str]:
+def _bins_of_macroblocks(inspection: AvcInspection) -> dict[tuple[int, int], list[Bin]]:
+    """Bins by picture and macroblock."""
+    groups = groupby(inspection.bins, key=lambda each: (each.picture, each.mb))
+    return {place: list(bins) for place, bins in groups}
+
+
+def _elements(bins: list[Bin]) -> Iterator[str]:
+    """The elements of a macroblock, each with its bins."""
+    for i, each in enumerate(bins):
+        if not each.is_first:
+            continue
+        end = next((k for k in range(i + 1, len(bins)) if bins[k].is_first), len(bins))
+        those = bins[i:end]
+        n_bits = sum(one.information_bits for one in those)
+        yield f"{each.element} {n_bits:.2f} bits: {' '.join(map(_bin_text, those))}"
+
+
+def _bin_text(each: Bin) -> str:
+    if each.ctx_idx is None:
+        return f"{each.value}@bypass"
+    if each.p_state_idx is None:
+        return f"{each.value}@{each.ctx_idx}"
+    return f"{each.value}@{each.ctx_idx}({each.p_state_idx},{each.val_mps})"
+
+
+def _information(n_bins: int, n_bits: float) -> str:
+    if not n_bins:
+        return ""
+    return f", {n_bins} bin{'s' if n_bins > 1 else ''} that say {n_bits:.2f} bits"
+
+
+def _picture(
+    picture: Picture, number: int, bins: dict[tuple[int, int], list[Bin]]
+) -> Iterator[str]:
     n_read = picture.n_mbs_read
     read = f"{n_read:,}" if picture.is_whole else f"{n_read:,} of {picture.n_mbs:,}"
     yield (
@@ -181,12 +241,16 @@ def _picture(picture: Picture, number: int) -> Iterator[str]:
         picture.mb_bits.sum(1, dtype=int).tolist(),
         picture.mb_types.tolist(),
         picture.mb_qps.tolist(),
+        picture.mb_bins.tolist(),
+        picture.mb_information.tolist(),
     )
-    for mb, (start, n_bits, mb_type, qp) in enumerate(zip(*columns, strict=True)):
+    for mb, (start, n_bits, mb_type, qp, *said) in enumerate(zip(*columns, strict=True)):
         what = MB_TYPES[mb_type]
         if mb_type not in _SKIPPED:
             what += f", {n_bits} bits" if mb_type == _I_PCM else f", QP {qp}, {n_bits} bits"
-        yield f"{place_of(start):>12} {'':>8}    macroblock {mb}: {what}"
+        yield f"{place_of(start):>12} {'':>8}    macroblock {mb}: {what}{_information(*said)}"
+        for line in _elements(bins.get((number, mb), [])):
+            yield f"{'':>24}  {line}"
     n_left_out = picture.n_mbs_read - len(picture.mb_starts)
     if n_left_out > 0:
         yield f"{'':>20}  and {n_left_out:,} more macroblocks, too many to list"
@@ -237,6 +301,8 @@ def _slice_json(each: Slice, inspection: AvcInspection) -> dict[str, Any]:
         "n_bits": each.n_bits,
         "header_bits": each.header_bits,
         "skip_bits": each.skip_bits,
+        "n_bins": each.n_bins,
+        "information_bits": each.information_bits,
         "mb_bits": dict(zip(BIT_KINDS, each.mb_bits, strict=True)),
         "trailing_bits": each.trailing_bits,
         "emulation_bits": each.emulation_bits,
@@ -256,9 +322,27 @@ def _picture_json(picture: Picture, mcus: bool) -> dict[str, Any]:
         "n_skipped": int(np.count_nonzero(np.isin(picture.mb_types, _SKIPPED))),
     }
     if mcus:
-        columns = (picture.mb_starts, picture.mb_types, picture.mb_qps, picture.mb_bits)
+        columns = (
+            *(picture.mb_starts, picture.mb_types, picture.mb_qps, picture.mb_bits),
+            *(picture.mb_bins, picture.mb_information),
+        )
+        rows = zip(*(c.tolist() for c in columns), strict=True)
         out["macroblocks"] = [
-            {"byte": start // 8, "bit": start % 8, "type": MB_TYPES[kind], "qp": qp, "bits": bits}
-            for start, kind, qp, bits in zip(*(c.tolist() for c in columns), strict=True)
+            {
+                "byte": start // 8,
+                "bit": start % 8,
+                "type": MB_TYPES[kind],
+                "qp": qp,
+                "bits": bits,
+                "n_bins": n_bins,
+                "information_bits": information_bits,
+            }
+            for start, kind, qp, bits, n_bins, information_bits in rows
         ]
     return out
+
+
+def _bins_json(bins: tuple[Bin, ...], n_left_out: int) -> dict[str, Any]:
+    if not bins:
+        return {}
+    return {"bins": [asdict(each) for each in bins], "n_bins_left_out": n_left_out}

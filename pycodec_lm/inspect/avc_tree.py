@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from .avc_model import AvcInspection, NalUnit
-from .avc_text import SLICE_COLUMNS, slice_row, spent, value_text
+from .avc_model import AvcInspection, NalUnit, Slice
+from .avc_text import slice_table, spent, value_text
 from .field import Field
 from .verdict_text import place_of
 
@@ -20,12 +20,12 @@ _COLOURS = {"types": "k0", "prediction": "k1", "luma": "k2", "chroma": "k3"}
 
 
 def spent_html(inspection: AvcInspection) -> str:
-    """A table of what bits are for, of all I and of all P slices."""
+    """A table of what bits are for, of the slices of each type."""
     slices = tuple(inspection.slices)
     if not slices:
         return '<p class="soft">No slice could be read.</p>'
-    columns = {kind: tuple(s for s in slices if s.type == kind) for kind in "IP"}
-    of_kind = {kind: dict(spent(those)) for kind, those in columns.items()}
+    kinds = [kind for kind in "IPB" if any(s.type == kind for s in slices)]
+    of_kind = {kind: dict(spent(tuple(s for s in slices if s.type == kind))) for kind in kinds}
     n_bits = sum(each.n_bits for each in slices) or 1
     meter, rows = [], []
     for name, bits in spent(slices):
@@ -34,32 +34,39 @@ def spent_html(inspection: AvcInspection) -> str:
         meter.append(f'<i class="{_COLOURS.get(name, "kx")}" style="flex:{bits}"></i>')
         rows.append(
             f'<tr><th scope="row">{name.capitalize()}</th>'
-            f"<td>{of_kind['I'][name]:,}</td><td>{of_kind['P'][name]:,}</td>"
+            f"{''.join(f'<td>{of_kind[kind][name]:,}</td>' for kind in kinds)}"
             f"<td>{100 * bits / n_bits:.1f} %</td></tr>"
         )
     n_mbs = sum(each.n_mbs for each in slices)
+    heads = "".join(f'<th scope="col">{kind} slices</th>' for kind in kinds)
     return (
         f'<div class="meter" aria-hidden="true">{"".join(meter)}</div>'
         f'<table class="spent"><caption>{len(slices):,} slices, {n_bits // 8:,} bytes,'
         f" {n_mbs:,} macroblocks, {n_bits / max(1, n_mbs):,.1f} bits each on average."
-        " Skipped macroblocks have no bits of their own, only skip runs.</caption>"
-        '<thead><tr><th scope="col">Bits of</th><th scope="col">I slices</th>'
-        '<th scope="col">P slices</th><th scope="col">share</th></tr></thead>'
+        f"{_information(slices)}</caption>"
+        '<thead><tr><th scope="col">Bits of</th>'
+        f"{heads}"
+        '<th scope="col">share</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
 
+def _information(slices: tuple[Slice, ...]) -> str:
+    n_bins = sum(each.n_bins for each in slices)
+    if not n_bins:
+        return " Skipped macroblocks have no bits of their own, only skip runs."
+    n_bits = sum(each.information_bits for each in slices)
+    return f" {n_bins:,} bins by CABAC say {n_bits:,.1f} bits, {n_bits / n_bins:.2f} each."
+
+
 def slices_html(inspection: AvcInspection) -> str:
     """A section with a row for each slice; nothing where there is none."""
-    slices = tuple(inspection.slices)
-    if not slices:
+    columns, shown = slice_table(inspection, _MAX_SLICES)
+    if not shown:
         return ""
-    head = "".join(f'<th scope="col">{name}</th>' for name in SLICE_COLUMNS)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{value}</td>' for value in slice_row(each, inspection))}</tr>"
-        for each in slices[:_MAX_SLICES]
-    )
-    n_left_out = len(slices) - _MAX_SLICES
+    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
+    rows = "".join(f"<tr>{''.join(f'<td>{value}</td>' for value in row)}</tr>" for row in shown)
+    n_left_out = sum(1 for _ in inspection.slices) - _MAX_SLICES
     note = f'<p class="soft">{n_left_out:,} more slices are left out.</p>' if n_left_out > 0 else ""
     return (
         '<section class="card wide" aria-labelledby="slices-title">'

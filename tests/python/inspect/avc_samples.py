@@ -86,6 +86,11 @@ FILES = {
     "zeros that do not end": STREAM + bytes(300_000),
 }
 
+CABAC_FILES = {
+    "high, B": clip(profile="high", b_frames=1, frames=4),
+    "main, a slice a macroblock": clip(width=32, height=32, profile="main", slices="macroblock"),
+}
+
 HOSTILE = {
     "start code": LONG_START,
     "half a header": STREAM[:12],

@@ -13,7 +13,7 @@ from pycodec_lm.inspect import AvcInspection, inspect_h264
 from pycodec_lm.inspect.avc_frames import frame_uris
 from pycodec_lm.inspect.avc_model import MB_TYPES
 
-from .avc_samples import FILES, HOSTILE
+from .avc_samples import CABAC_FILES, FILES, HOSTILE
 from .samples import damaged
 
 NAMES = [name for name, _ in _core.ELEMENTS]
@@ -119,7 +119,8 @@ def test_bits_of_slices_and_fields_of_others_fill_their_nal_units(name: str) -> 
         assert picture.is_whole
         assert picture.mb_bits.sum() == sum(sum(each.mb_bits) for each in picture.slices)
         n_skipped = sum(each.n_skipped for each in picture.slices)
-        assert np.count_nonzero(picture.mb_types == MB_TYPES.index("P_Skip")) == n_skipped
+        skipped = [MB_TYPES.index("P_Skip"), MB_TYPES.index("B_Skip")]
+        assert np.count_nonzero(np.isin(picture.mb_types, skipped)) == n_skipped
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("x264")])
@@ -145,6 +146,81 @@ def test_macroblocks_are_where_the_cursor_says(name: str) -> None:
             n_seen += 1
         assert cursor.push(data[offset : offset + 1])
     assert n_seen > 10
+
+
+@pytest.mark.parametrize("name", CABAC_FILES)
+def test_what_bins_say_adds_up_to_the_bits_of_the_code(name: str) -> None:
+    data = CABAC_FILES[name]
+    found = inspect_h264(data)
+    for each in found.slices:
+        nal = found.nal_units[each.nal]
+        last = data[nal.end - 1]
+        behind_stop_bit = (last & -last).bit_length() - 1
+        n_rbsp_bits = 8 * (nal.n_bytes - nal.n_emulation_bytes)
+        n_code_bits = n_rbsp_bits - behind_stop_bit - -(-each.header_bits // 8) * 8
+        assert each.information_bits == pytest.approx(n_code_bits - (9 - np.log2(255)))
+        n_data_bits = n_rbsp_bits - each.header_bits
+        assert 0 < n_data_bits - each.information_bits < 1.1 + 7 + 7  # with both alignments
+    for picture in found.pictures:
+        n_bins = sum(each.n_bins for each in picture.slices)
+        says = sum(each.information_bits for each in picture.slices)
+        assert picture.mb_bins.sum() == n_bins > 0
+        assert picture.mb_information.sum() == pytest.approx(says)
+        # A macroblock has as many bits as the engine reads for it: at most one apart, and its
+        # mb_skip_flag and end_of_slice_flag.
+        assert (np.abs(picture.mb_information - picture.mb_bits.sum(1)) < 16).all()
+
+
+def test_samples_say_their_bits() -> None:
+    recoded, _ = _core.recode_avc(FILES["pcm"], cabac=True)
+    found = inspect_h264(recoded)
+    (picture,) = found.pictures
+    assert [MB_TYPES[i] for i in picture.mb_types] == ["I_PCM", "I_16x16_2_0_0"]
+    assert 8 * 384 < picture.mb_information[0] < 8 * 384 + 24
+    assert picture.mb_information[1] < 40
+
+
+def test_bins_have_the_contexts_of_the_standard() -> None:
+    data = CABAC_FILES["high, B"]
+    found = inspect_h264(data, max_bins=1 << 20)
+    assert len(found.bins) == sum(each.n_bins for each in found.slices)
+    assert found.n_bins_left_out == 0
+    # Table 9-34: ctxIdx of what has few.
+    wanted = {
+        "mb_qp_delta": {*range(60, 64)},
+        "intra_chroma_pred_mode": {*range(64, 68)},
+        "prev_intra4x4_pred_mode_flag": {68},
+        "rem_intra4x4_pred_mode": {69},
+        "end_of_slice_flag": {276},
+        "mb_skip_flag": {*range(11, 14), *range(24, 27)},
+        "transform_size_8x8_flag": {*range(399, 402)},
+    }
+    states: dict[int, tuple[int, int]] = {}
+    picture = 0
+    for each in found.bins:
+        if each.picture != picture:  # one slice each
+            picture, states = each.picture, {}
+        if each.element in wanted:
+            assert each.ctx_idx in wanted[each.element]
+        if each.ctx_idx is None:
+            assert (each.information_bits, each.p_state_idx) == (1, None)
+            continue
+        if each.p_state_idx is None or each.val_mps is None:
+            assert each.ctx_idx == 276
+            continue
+        # 9.3.3.2.1.1: a state goes on from the one that the bin before left.
+        state = (each.p_state_idx, each.val_mps)
+        assert states.setdefault(each.ctx_idx, state) == state
+        is_mps = each.value == each.val_mps
+        assert (each.information_bits <= 1.2) or not is_mps
+        if is_mps:
+            states[each.ctx_idx] = (min(each.p_state_idx + 1, 62), each.val_mps)
+        else:
+            del states[each.ctx_idx]
+    few = inspect_h264(data, max_bins=10)
+    assert few.bins == found.bins[:10]
+    assert few.n_bins_left_out == len(found.bins) - 10
+    assert inspect_h264(data).bins == ()
 
 
 def test_emulation_prevention_counts_in_places_and_in_no_field() -> None:

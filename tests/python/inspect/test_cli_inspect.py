@@ -1,6 +1,7 @@
 """`pycodec-lm inspect`: what it prints and writes, and its exit codes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pycodec_lm.cli.main import main
 from pycodec_lm.codecs.avc import to_mp4
 
+from .avc_samples import CABAC_FILES as CABAC_STREAMS
 from .avc_samples import FILES as STREAMS
 from .avc_samples import HOSTILE as HOSTILE_STREAMS
 from .samples import FILES, HOSTILE, by_hand, jpeg
@@ -178,7 +180,58 @@ def test_json_of_a_stream_is_one_object(stream: Path, capsys: pytest.CaptureFixt
         "type": "I_16x16_2_0_0",
         "qp": 26,
         "bits": [6, 1, 1, 0],
+        "n_bins": 0,
+        "information_bits": 0,
     }
+    assert "bins" not in tree
+
+
+@pytest.fixture
+def cabac(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.264"
+    path.write_bytes(CABAC_STREAMS["high, B"])
+    return path
+
+
+def test_bins_of_cabac_are_listed_with_their_contexts_when_asked_for(
+    cabac: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = run(capsys, 0, cabac, "--contexts")
+    assert "value@ctxIdx(pStateIdx,valMPS)" in text
+    assert re.search(
+        r"macroblock 0: I_\S+, QP \d+, \d+ bits, \d+ bins that say \d+\.\d\d bits", text
+    )
+    assert re.search(r"mb_skip_flag \d\.\d\d bits: [01]@1[123]\(\d+,[01]\)\n", text)
+    assert re.search(r"end_of_slice_flag \d\.\d\d bits: 1@276\n", text)
+    assert re.search(r"mvd_l0\[0\] \d+\.\d\d bits: [01]@4\d\(", text)
+    assert text.count("end_of_slice_flag") == 4 * 12
+    plain = run(capsys, 0, cabac, "--macroblocks")
+    assert "bins that say" in plain and "@" not in plain
+    head = next(line for line in plain.splitlines() if line.split()[:2] == ["byte", "picture"])
+    assert head.split()[-2:] == ["bins", "information"]
+
+
+def test_json_has_bins_when_they_are_asked_for(
+    cabac: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = json.loads(run(capsys, 0, cabac, "--json", "--contexts"))
+    assert len(tree["bins"]) == sum(each["n_bins"] for each in tree["slices"])
+    first = tree["bins"][0]
+    assert (first["picture"], first["mb"], first["element"], first["is_first"]) == (
+        0,
+        0,
+        "mb_type",
+        True,
+    )
+    assert 3 <= first["ctx_idx"] <= 5 and first["p_state_idx"] >= 0
+    assert tree["n_bins_left_out"] == 0
+
+
+def test_bins_are_not_for_the_page(cabac: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = cabac.with_suffix(".html")
+    assert main(["inspect", str(cabac), "--contexts", "--html", str(page)]) == 2
+    assert not page.exists()
+    assert "--contexts lists bins as text or JSON" in capsys.readouterr().err
 
 
 def test_broken_stream_shows_what_was_read_and_the_error(

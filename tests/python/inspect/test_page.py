@@ -12,6 +12,7 @@ import pytest
 
 from pycodec_lm.inspect.html import inspect_to_html
 
+from .avc_samples import CABAC_FILES as CABAC_STREAMS
 from .avc_samples import FILES as STREAMS
 from .avc_samples import HOSTILE as HOSTILE_STREAMS
 from .avc_samples import clip
@@ -168,6 +169,15 @@ def test_stream_shows_its_slices_and_headers() -> None:
         in page
     )
     assert "nal_ref_idc 2, byte 32, 4 bytes" in page
+
+
+def test_page_of_cabac_has_what_bins_say() -> None:
+    page = inspect_to_html(CABAC_STREAMS["high, B"], "x")[1]
+    assert re.search(r"[\d,]+ bins by CABAC say [\d,]+\.\d bits, 0\.\d\d each\.</caption>", page)
+    assert '<th scope="col">B slices</th>' in page
+    assert '<th scope="col">bins</th><th scope="col">information</th>' in page
+    assert re.search(r'"bins": ?\[\d+, ?\d+', page)
+    assert "bins by CABAC" not in inspect_to_html(STREAMS["small"], "x")[1]
 
 
 def test_every_frame_of_a_short_clip_is_in_the_page() -> None:
