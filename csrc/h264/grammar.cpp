@@ -253,7 +253,9 @@ struct Sample {
 
 /// The headers of a valid sample, by picture; none where the slices of a picture differ.
 std::vector<PinnedHeader> headers_of(const uint8_t* data, size_t n_bytes) {
-    const TraceLimits all{.n_fields = SIZE_MAX, .n_nals = SIZE_MAX, .n_mbs = 0, .n_symbols = 0, .n_bins = 0};
+    const TraceLimits all{
+        .n_fields = SIZE_MAX, .n_nals = SIZE_MAX, .n_mbs = 0, .n_symbols = 0, .n_bins = 0
+    };
     const Trace traced = trace(data, n_bytes, all, 0, 0);
     std::vector<PinnedHeader> headers;
     for (const SliceRow& slice : traced.slices) {
