@@ -292,7 +292,6 @@ private:
 
     /// What the bin says, for its slice and macroblock.
     void weigh_bin(bool bin) {
-        constexpr int16_t kTerminateIdx = 276;  // Table 9-34
         const CabacPosition& c = ahead_.position_.cabac;
         const uint16_t ctx_idx = c.string.ctx_idx();
         const double bits = c.interval.information_of(bin, ctx_idx, c.states);
@@ -308,10 +307,8 @@ private:
             .is_first = c.string.n_bins() == 0,
             .information_bits = static_cast<float>(bits),
         };
-        if (ctx_idx == kTerminate) {
-            row.ctx_idx = kTerminateIdx;
-        } else if (ctx_idx != kBypass) {
-            row.ctx_idx = static_cast<int16_t>(ctx_idx);
+        if (ctx_idx != kBypass) row.ctx_idx = static_cast<int16_t>(ctx_idx);
+        if (ctx_idx != kBypass && ctx_idx != kTerminate) {
             row.p_state_idx = static_cast<int8_t>(c.states[ctx_idx].p_state_idx());
             row.val_mps = c.states[ctx_idx].val_mps();
         }
