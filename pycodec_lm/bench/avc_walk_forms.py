@@ -1,7 +1,7 @@
 """What `bench walks --of avc` walks over: grammars of a few small pictures, by entropy coder.
 
-Three forms pin the parameter sets of a clip of libx264, with one IDR picture and P pictures. No
-grammar follows clips with B slices, so those walks start from the portable grammar: behind a prompt
+Three forms pin the parameter sets of a clip of libx264, with one IDR picture and P pictures. Walks
+with B slices start from the portable grammar, so that their headers are drawn too: behind a prompt
 that is written field by field, up to the first byte of a B slice's header that says so.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from .._core import AvcWriter, CompiledGrammar, compile_grammar
 from ..avc_grammar import AvcGrammar
-from ..codecs.avc import AvcSettings, encode, without_sei
+from ..codecs.avc import AvcSettings, encode
 from .mask_walk import BrokenWalkError, least_tokens
 from .vocabularies import byte_vocabulary, pair_vocabulary
 
@@ -58,6 +57,11 @@ class WalkForm:
         """Of AvcSettings."""
         return "macroblock" if self.name == "macroblock" else "picture"
 
+    @property
+    def profile(self) -> str:
+        """Of AvcSettings."""
+        return "high" if self.has_cabac else "baseline"
+
     def grammar(self) -> AvcGrammar:
         """The streams of this form."""
         return _grammar(self)
@@ -89,9 +93,7 @@ WALK_FORMS = {
 def _grammar(form: WalkForm) -> AvcGrammar:
     if form.has_b:
         return AvcGrammar(width=WIDTH, height=HEIGHT, profile="high")
-    if form.has_cabac:
-        return AvcGrammar.like(_x264_clip(np.full((FRAMES, HEIGHT, WIDTH, 3), 128, np.uint8), 0))
-    return AvcGrammar.avc_lm(WIDTH, HEIGHT, FRAMES, slices=form.slices)
+    return AvcGrammar.avc_lm(WIDTH, HEIGHT, FRAMES, slices=form.slices, profile=form.profile)
 
 
 @cache
@@ -109,9 +111,14 @@ def compiled_of(form: str, vocabulary: str) -> CompiledGrammar:
 
 
 def _clip(form: WalkForm, seed: int) -> bytes:
-    if form.has_cabac:
-        return _x264_clip(_patches(seed), n_b_frames=2 * form.has_b)
-    settings = AvcSettings(WIDTH, HEIGHT, frames=FRAMES, slices=form.slices)
+    settings = AvcSettings(
+        WIDTH,
+        HEIGHT,
+        frames=FRAMES,
+        slices=form.slices,
+        profile=form.profile,
+        b_frames=2 * form.has_b,
+    )
     return encode(_patches(seed), settings)
 
 
@@ -121,27 +128,6 @@ def _patches(seed: int) -> NDArray[np.uint8]:
     patches = rng.integers(0, 256, (HEIGHT // 8, WIDTH // 8 + FRAMES, 3), np.uint8)
     ground = patches.repeat(8, axis=0).repeat(8, axis=1)
     return np.stack([ground[:, 3 * i : 3 * i + WIDTH] for i in range(FRAMES)])
-
-
-def _x264_clip(frames: NDArray[np.uint8], n_b_frames: int) -> bytes:
-    """Frames, uint8 [FRAMES, HEIGHT, WIDTH, 3], in high profile, without SEI messages. Weights
-    would differ from slice header to slice header, and no grammar follows those."""
-    from av.video.codeccontext import VideoCodecContext
-    from av.video.frame import VideoFrame
-
-    encoder = VideoCodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    encoder.framerate, encoder.time_base = Fraction(3), Fraction(1, 3)
-    encoder.thread_count = 1
-    params = f"keyint=infinite:scenecut=0:bframes={n_b_frames}:b-adapt=0:weightp=0"
-    encoder.options = {"profile": "high", "qp": "37", "x264-params": params}
-    parts: list[bytes] = []
-    for number, frame in enumerate(frames):
-        picture = VideoFrame.from_ndarray(frame, format="rgb24")
-        picture.pts, picture.time_base = number, encoder.time_base
-        parts += map(bytes, encoder.encode(picture))
-    parts += map(bytes, encoder.encode(None))
-    return without_sei(b"".join(parts))
 
 
 def _b_prompt(grammar: AvcGrammar, seed: int) -> bytes:

@@ -59,10 +59,11 @@ class MaskResults:
     large: LargeMemory | None = None
 
 
-def n_steps(vocab_sizes: Sequence[int], n_streams: int) -> int:
+def n_steps(vocab_sizes: Sequence[int], all_streams: Sequence[Streams]) -> int:
     """How often measure_all() calls `on_step`."""
     n_peer_steps = len(available_peers()) * len(vocab_sizes)
-    return 3 * len(vocab_sizes) * n_streams + n_peer_steps + 4
+    n_mask_steps = sum(3 if streams.has_budgets else 2 for streams in all_streams)
+    return n_mask_steps * len(vocab_sizes) + n_peer_steps + 4
 
 
 def measure_all(
@@ -90,7 +91,7 @@ def measure_all(
         for vocab_size in vocab_sizes:
             encoded = encode(streams, vocab_size)
             results.vocabularies.append(encoded.vocabulary)
-            for has_budget in (False, True):
+            for has_budget in (False, True) if streams.has_budgets else (False,):
                 times, compiled = measure_masks(encoded, has_budget=has_budget, floor_ns=floor_ns)
                 results.masks.append(times)
                 on_step("masks")

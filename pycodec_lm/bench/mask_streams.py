@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,9 @@ class Streams:
     batch: list[bytes]
     warm_up: list[bytes]
     train: list[bytes]
+    # Without a sample nothing bounds what endings of clips take: under a budget each step works
+    # them out, for tens of milliseconds.
+    has_budgets: bool = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,9 @@ def _streams_of_clips(
                 continue
             grammar = clips_like(clips[0])
             streams = _without_header(clips, grammar.header)
-            yield Streams(f"{name}, {profile}", grammar, *_parts(streams, counts))
+            yield Streams(
+                f"{name}, {profile}", grammar, *_parts(streams, counts), has_budgets=form == "like"
+            )
 
 
 def _has_b(clip: bytes) -> bool:

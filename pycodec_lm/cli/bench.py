@@ -230,7 +230,7 @@ def _mask(args: argparse.Namespace) -> int:
         raise UsageError(
             f"none of these clips is in scope, or none has the form {' or '.join(forms)}"
         )
-    n = n_steps(args.vocab_sizes, len(streams))
+    n = n_steps(args.vocab_sizes, streams)
     bar: Progress[int]
     with progress(n, "timing", quiet=args.quiet or args.json) as bar:
         results = measure_all(files, streams, args.vocab_sizes, lambda note: bar.update(note=note))

@@ -167,7 +167,7 @@ def test_the_report_has_all_of_it(files: list[bytes]) -> None:
     forms = ["jpeg_lm", "dense"]
     streams = [*streams_of(files, COUNTS, forms)]
     results = measure_all(files, streams, [259, 270], notes.append)
-    assert len(notes) == n_steps([259, 270], len(streams))
+    assert len(notes) == n_steps([259, 270], streams)
     report = mask_report(results, "pycodec-lm bench mask")
     page = report.to_markdown()
     for name in (".jpeg_lm()", ".jpeg_lm(restart_interval=0)"):
