@@ -41,7 +41,6 @@ bool CabacSliceReader::take_due() {
 }
 
 bool CabacSliceReader::take_mb_skip_flag() {
-    const auto says = [](const MbEdge* edge) { return edge ? &edge->cabac.says : nullptr; };
     const uint16_t ctx_idx = bin_codes::ctx_of_mb_skip_flag(
         p_.limits.is_b ? MbSliceType::kB : MbSliceType::kP, says(cursor_.left_edge()),
         says(cursor_.top_edge())

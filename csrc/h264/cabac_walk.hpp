@@ -3,6 +3,8 @@
 // bins meet the bits so far and lead on.
 #pragma once
 
+#include <array>
+
 #include "h264/cabac_interval.hpp"
 
 namespace pycodec_lm::h264 {
@@ -34,11 +36,11 @@ public:
 
     /// Of these, the ones from which there is a way on.
     unsigned possible_bins() {
-        unsigned set = bins_that_can_be();
+        const auto parts_before = parts();
+        unsigned set = bins_that_can_be(parts_before);
         if (set != bins::kBoth || s_.interval().is_full()) return set;
         typename Syntax::Saved before;
         s_.save(before);
-        const auto parts_before = parts();
         for (const bool bin : {false, true}) {
             if (parts_before[bin] == Part::kAll) continue;
             s_.take_bin(bin);

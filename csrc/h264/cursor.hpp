@@ -567,6 +567,9 @@ inline bool AvcCursor::serves_intra(const MbEdge* edge) const {
     return edge != nullptr && (edge->is_intra() || !position_.limits.has_constrained_intra_pred);
 }
 
+/// What a neighbour says to contexts; null where it is not available.
+inline const NeighbourMb* says(const MbEdge* edge) { return edge ? &edge->cabac.says : nullptr; }
+
 inline void AvcCursor::put_edges(const MbEdge& bottom, const MbEdge& right) {
     auto& ring = above_.edit();
     ring[position_.n_edges++ & (ring.size() - 1)] = bottom;  // a power of two

@@ -13,8 +13,6 @@ MbSliceType slice_type_of(const SliceHeader& slice) {
                                          : MbSliceType::kB;
 }
 
-const NeighbourMb* says(const MbEdge* edge) { return edge ? &edge->cabac.says : nullptr; }
-
 }  // namespace
 
 /// 9.3.1: from a byte boundary on.

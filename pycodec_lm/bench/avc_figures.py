@@ -134,8 +134,8 @@ def avc_walk_report(walks: AvcWalkReport, decoders: AvcDecoders, command: str) -
     report.notes += decoders.versions()
     report.notes += [
         f"picture, macroblock: AvcGrammar.avc_lm({WIDTH}, {HEIGHT}, {FRAMES}), slices of so much;"
-        " CABAC: AvcGrammar.like() a clip of libx264 of that size in high profile, with the 8x8"
-        f" transform; CABAC with B: AvcGrammar(width={WIDTH}, height={HEIGHT}, profile='high'),"
+        " CABAC: the same in high profile;"
+        f" CABAC with B: AvcGrammar(width={WIDTH}, height={HEIGHT}, profile='high'),"
         " behind parameter sets of a seed, three grey pictures and the first bytes of a B slice",
         "vocabularies: bytes, and bytes with pieces of 2 to 8 bytes of encoded clips",
         f"each stream: valid in our check, with {FRAMES} pictures, if it has no B slices; ffmpeg -v"
