@@ -27,7 +27,32 @@ uint8_t n_end_zeros_of(std::span<const uint8_t> bytes) {
     return static_cast<uint8_t>(last - bytes.rbegin());
 }
 
+bool begins_with(uint64_t bits, const AvcTokens::Word& word) {
+    return (bits ^ word.bits) >> (64 - word.n_bits) == 0;
+}
+
+std::vector<AvcTokens::Cell> cells_of(std::span<const AvcTokens::Word> words) {
+    using Cell = AvcTokens::Cell;
+    std::vector<Cell> cells;
+    for (uint32_t i = 0; i < words.size(); ++i) {
+        const AvcTokens::Word& word = words[i];
+        if (word.n_bits > Cell::kMaxWordBits) continue;
+        if (!cells.empty() && cells.back().word == word.parent) cells.pop_back();
+        const auto begin = static_cast<int64_t>(word.bits >> (64 - Cell::kBits));
+        const int64_t width = int64_t{1} << (Cell::kBits - word.n_bits);
+        cells.push_back({.begin = begin, .end = begin + width, .word = i});
+    }
+    return cells;
+}
+
 }  // namespace
+
+std::vector<uint8_t> AvcTokens::bytes_of(const Word& word) {
+    std::vector<uint8_t> bytes;
+    for (int n = 0; n < word.n_bits; n += 8)
+        bytes.push_back(static_cast<uint8_t>(word.bits << n >> 56));
+    return bytes;
+}
 
 AvcTokens::AvcTokens(const TokenTrie& trie) : trie_(&trie) {
     std::vector<uint8_t> path;
@@ -40,11 +65,14 @@ AvcTokens::AvcTokens(const TokenTrie& trie) : trie_(&trie) {
         for (size_t n_zeros = 0; n_zeros < kStates; ++n_zeros) {
             if (path.size() <= kMaxWordBytes && !is_odd(path, n_zeros)) {
                 auto& words = words_[n_zeros];
-                if (!words.empty() && (bits ^ words.back().bits) >> (64 - words.back().n_bits) == 0)
-                    words.back().is_last = false;
+                auto parent = static_cast<uint32_t>(words.size()) - 1;  // or before it
+                while (parent != kNoParent && !begins_with(bits, words[parent]))
+                    parent = words[parent].parent;
+                if (parent != kNoParent) words[parent].is_last = false;
                 words.push_back(
                     {.bits = bits,
                      .node = node,
+                     .parent = parent,
                      .n_bits = static_cast<uint8_t>(8 * path.size()),
                      .n_end_zeros = n_end_zeros}
                 );
@@ -61,6 +89,8 @@ AvcTokens::AvcTokens(const TokenTrie& trie) : trie_(&trie) {
             odd.push_back({node, static_cast<uint32_t>(n_shared), path});
         }
     }
+    for (size_t n_zeros = 0; n_zeros < kStates; ++n_zeros)
+        cells_[n_zeros] = cells_of(words_[n_zeros]);
 }
 
 }  // namespace pycodec_lm::h264

@@ -20,9 +20,21 @@ public:
     struct Word {
         uint64_t bits = 0;  // at the top
         uint32_t node = 0;
+        uint32_t parent = kNoParent;  // index of the longest that it begins with
         uint8_t n_bits = 0;
         uint8_t n_end_zeros = 0;  // bytes 00 at the end
         bool is_last = true;      // no other begins with it
+    };
+    static constexpr uint32_t kNoParent = UINT32_MAX;
+    /// A word as the range of numbers whose bits begin with its own: the next bits of the stream,
+    /// kBits of which stand in front of the point.
+    struct Cell {
+        static constexpr int kMaxWordBits = 48;
+        static constexpr int kBits = kMaxWordBits + 4;
+
+        int64_t begin = 0;
+        int64_t end = 0;
+        uint32_t word = 0;
     };
     struct Odd {
         uint32_t node = 0;
@@ -37,6 +49,8 @@ public:
     /// Behind so many bytes 00, up to 2: the tokens of up to 8 bytes in which no 00 00 comes before
     /// a byte below 04, ascending, shorter ones before those that they begin.
     std::span<const Word> words(size_t n_zeros) const { return words_[n_zeros]; }
+    /// Those of the words that fit and that no other such word begins with.
+    std::span<const Cell> cells(size_t n_zeros) const { return cells_[n_zeros]; }
     /// The others.
     std::span<const Odd> odd(size_t n_zeros) const { return odd_[n_zeros]; }
 
@@ -46,10 +60,13 @@ public:
     void walk(const AvcCursor& start, const Visit& visit) const;
 
 private:
+    static std::vector<uint8_t> bytes_of(const Word& word);
+
     static constexpr size_t kStates = 3;
 
     const TokenTrie* trie_;
     std::array<std::vector<Word>, kStates> words_;
+    std::array<std::vector<Cell>, kStates> cells_;
     std::array<std::vector<Odd>, kStates> odd_;
 };
 

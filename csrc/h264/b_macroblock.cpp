@@ -47,24 +47,21 @@ void AvcCursor::reset_macroblock() {
     Position& p = position_;
     p.mb = {};
     if (!p.limits.is_b) return;
-    const ListEdge left = p.b.left;
-    p.b = {};
-    p.b.left = left;
+    p.b = {.left = p.b.left, .spatial = p.b.spatial};
     p.mb.ref_idx.fill(kNoRefIdx);
+}
+
+/// In front of a macroblock: what direct types infer shows whether they are legal.
+void AvcCursor::infer_direct() {
+    if (!position_.limits.is_b) return;
     const BSlice& b = *context_->b_slice;
-    if (b.is_spatial && b.has_col) p.b.spatial = spatial_direct();
+    if (b.is_spatial && b.has_col) position_.b.spatial = spatial_direct();
 }
 
-/// In front of a macroblock that may be skipped. What B_Skip infers is asked for before it is.
+/// In front of a macroblock that may be skipped.
 void AvcCursor::begin_skip() {
-    if (position_.limits.is_b) reset_macroblock();
+    infer_direct();
     expect(position_.limits.has_cabac ? Element::kMbSkipFlag : Element::kMbSkipRun);
-}
-
-/// It is not skipped.
-void AvcCursor::end_skip() {
-    if (position_.limits.is_b) return expect(Element::kMbType);
-    begin_macroblock();
 }
 
 /// Some reference indices go with prediction from these lists.

@@ -7,6 +7,24 @@ int AvcCursor::take_cabac_bit(bool bit) {
     return take_cabac_bit(bit, [](bool) {});
 }
 
+bool AvcCursor::look_ahead() {
+    looks_ahead_later_ = false;
+    return !is_at_bins() || position_.cabac.is_terminated || take_settled_bins([](bool) {});
+}
+
+/// Those that the bits so far settle, without a look ahead.
+bool AvcCursor::take_settled_bins() {
+    BinSyntax syntax(*this);
+    const CabacWalk walk(syntax);
+    while (syntax.is_at_bin()) {
+        const unsigned set = walk.bins_that_can_be();
+        if (set == 0) return false;
+        if (set == bins::kBoth) return true;
+        take_bin(set == bins::kOne);
+    }
+    return true;
+}
+
 unsigned AvcCursor::possible_bins() {
     const bool was_looking_ahead = is_looking_ahead_;
     is_looking_ahead_ = true;

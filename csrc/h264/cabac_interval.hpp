@@ -24,6 +24,10 @@ public:
     /// Of the bits that the engine knows, the last that have not come. While there are none, the
     /// next bin is settled.
     int n_open() const { return n_open_; }
+    uint32_t cod_i_range() const { return cod_i_range_; }
+    /// What 2 * codIOffset and the bit behind it are at least, were it one number; under 0 where
+    /// some of the open bits cannot be.
+    int64_t first() const { return first_; }
     bool is_empty() const { return lowest() > highest(); }
     /// Every string of bins is possible.
     bool is_full() const { return lowest() == 0 && highest() == 2 * int64_t{cod_i_range_} - 1; }

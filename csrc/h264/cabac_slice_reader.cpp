@@ -16,7 +16,7 @@ constexpr int kMostEscape = 15;  // ones of its suffix; more are no level
 bool CabacSliceReader::take() {
     if (!engine_.is_valid_start()) return false;
     while (p_.at != Element::kRbspTrailingBits) {
-        if (!take_due() || is_past_end()) return false;
+        if (!take_due()) return false;
     }
     c_.n_bins += n_bins_;
     return is_at_end();
@@ -35,6 +35,18 @@ bool CabacSliceReader::take_due() {
         case Element::kMbType:
             mb_begin_ = at();
             return take_element();
+        case Element::kPrevIntra4x4PredModeFlag:
+        case Element::kPrevIntra8x8PredModeFlag:
+            return take_intra_mode_flag();
+        case Element::kRemIntra4x4PredMode:
+        case Element::kRemIntra8x8PredMode:
+            return take_intra_mode_rem();
+        case Element::kMvdL0X:
+        case Element::kMvdL1X:
+            return take_mvd(0);
+        case Element::kMvdL0Y:
+        case Element::kMvdL1Y:
+            return take_mvd(1);
         default:
             return take_element();
     }
@@ -45,18 +57,42 @@ bool CabacSliceReader::take_mb_skip_flag() {
         p_.limits.is_b ? MbSliceType::kB : MbSliceType::kP, says(cursor_.left_edge()),
         says(cursor_.top_edge())
     );
-    ++n_bins_;
-    const bool is_skipped = engine_.decode_decision(c_.states[ctx_idx]);
+    const bool is_skipped = decode_decision(ctx_idx);
     if (is_skipped && cursor_.max_skip_run(1) == 0) return false;
-    cursor_.take_string_value(is_skipped);
+    cursor_.take_mb_skip_flag(is_skipped);
     return true;
 }
 
 bool CabacSliceReader::take_end_of_slice_flag() {
     ++n_bins_;
     const bool is_end = engine_.decode_terminate();
-    if (!cursor_.is_due_value(is_end)) return false;
-    cursor_.take_string_value(is_end);
+    if (is_past_end()) return false;
+    if (!cursor_.is_legal_end_of_slice(is_end)) return false;
+    cursor_.take_end_of_slice_flag(is_end);
+    return true;
+}
+
+bool CabacSliceReader::take_intra_mode_flag() {
+    const bool is_predicted = decode_decision(bin_codes::kPrevIntraPredModeFlag);
+    if (!((cursor_.legal_intra_mode_flags() >> is_predicted) & 1)) return false;
+    cursor_.take_intra_mode_flag(is_predicted);
+    return true;
+}
+
+bool CabacSliceReader::take_intra_mode_rem() {
+    uint32_t rem = 0;
+    for (int i = 0; i < 3; ++i) rem |= decode_decision(bin_codes::kRemIntraPredMode) ? 1u << i : 0;
+    if (!((cursor_.legal_intra_mode_rems() >> rem) & 1)) return false;
+    cursor_.take_intra_mode_rem(rem);
+    return true;
+}
+
+bool CabacSliceReader::take_mvd(int component) {
+    const int32_t mvd = decode(cursor_.due_mvd(component));
+    const AvcCursor::SignedRange legal = cursor_.due_mvds(component);
+    if (mvd == BinString::kNoValue || mvd < legal.first || mvd > legal.last) return false;
+    cursor_.note_mvd(mvd);
+    component == 0 ? cursor_.take_mvd_x(mvd) : cursor_.take_mvd_y(mvd);
     return true;
 }
 
@@ -67,10 +103,9 @@ bool CabacSliceReader::decode(uint16_t ctx_idx) {
     return engine_.decode_decision(c_.states[ctx_idx]);
 }
 
-/// Any element that is not of a residual block.
+/// An element that none of the others takes.
 bool CabacSliceReader::take_element() {
-    const int32_t value =
-        cursor_.due_string().decode([this](uint16_t ctx_idx) { return decode(ctx_idx); });
+    const int32_t value = decode(cursor_.due_string());
     if (value == BinString::kNoValue || !cursor_.is_due_value(value)) return false;
     if (p_.at == Element::kMbType && value == p_.slice.n_inter_types() + kIPcm)
         return take_pcm(value);
@@ -95,8 +130,7 @@ bool CabacSliceReader::take_blocks() {
             const int increment =
                 (cursor_.is_coded_beside(true) ? 1 : 0) + (cursor_.is_coded_beside(false) ? 2 : 0);
             const int ctx_idx = bin_codes::kCodedBlockFlag[static_cast<size_t>(cat)] + increment;
-            ++n_bins_;
-            is_coded = engine_.decode_decision(c_.states[static_cast<uint16_t>(ctx_idx)]);
+            is_coded = decode_decision(static_cast<uint16_t>(ctx_idx));
         }
         if (is_coded) {
             cursor_.note_coded_block();

@@ -32,10 +32,20 @@ private:
     /// The engine has read further than a code that ends in time lets it.
     bool is_past_end() const { return at() > end_ + 9; }
     bool decode(uint16_t ctx_idx);
+    bool decode_decision(uint16_t ctx_idx) {
+        ++n_bins_;
+        return engine_.decode_decision(c_.states[ctx_idx]);
+    }
+    int32_t decode(const BinString& string) {
+        return string.decode([this](uint16_t ctx_idx) { return decode(ctx_idx); });
+    }
     bool take_due();
     bool take_element();
     bool take_mb_skip_flag();
     bool take_end_of_slice_flag();
+    bool take_intra_mode_flag();
+    bool take_intra_mode_rem();
+    bool take_mvd(int component);
     bool take_blocks();
     bool take_block(BlockCat cat);
     bool take_level(ContextState& next);

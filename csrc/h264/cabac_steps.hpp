@@ -41,18 +41,29 @@ int AvcCursor::take_cabac_bit(bool bit, const See& see) {
         take_code_end();
         return 1;
     }
+    if (!looks_ahead_later_) return take_settled_bins(see) ? 1 : 0;
+    if (!take_settled_bins()) return 0;
+    if (c.is_terminated) take_code_end();
+    return 1;
+}
+
+/// Takes the bins that the bits so far and a look ahead settle; false where none can be.
+///
+/// @param see called with each bin, in front of taking it
+template <class See>
+bool AvcCursor::take_settled_bins(const See& see) {
     while (is_at_bins()) {
         const unsigned set = possible_bins();
-        if (set == 0) return 0;
-        if (set == bins::kBoth) return 1;
+        if (set == 0) return false;
+        if (set == bins::kBoth) return true;
         note_doubt(set != bins::kOne);
         see(set == bins::kOne);
         take_bin(set == bins::kOne);
-        if (!c.is_terminated) continue;
+        if (!position_.cabac.is_terminated) continue;
         take_code_end();
         break;
     }
-    return 1;
+    return true;
 }
 
 }  // namespace pycodec_lm::h264

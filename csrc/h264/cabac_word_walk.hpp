@@ -33,7 +33,7 @@ public:
     /// The words share their first `depth` bits, which the cursor has taken. It ends up anywhere.
     void walk(Words words, int depth) {
         while (!words.empty()) {
-            if (is_left_over()) return leave(words);
+            if (is_left_over()) return leave(words, depth);
             const size_t n_ending = n_ending_at(words, depth);
             const Words longer = words.subspan(n_ending);
             const size_t n_zeros = n_with_zero(longer, depth);
@@ -75,8 +75,25 @@ private:
         return !at_.is_at_bins() || p_.cabac.is_terminated || p_.n_edges > n_edges_most_;
     }
 
-    void leave(Words words) {
-        for (const AvcTokens::Word& word : words) left_over_.push_back(&word);
+    void leave(Words words, int depth) {
+        const bool ends_slice = p_.cabac.is_terminated && p_.at == Element::kEndOfSliceFlag;
+        for (const AvcTokens::Word& word : words) {
+            if (ends_slice && !may_end_slice(word, depth)) continue;
+            left_over_.push_back(&word);
+        }
+    }
+
+    /// Behind end_of_slice_flag, the first byte of the rest of a word is as it must be: there the
+    /// code ends, or goes on behind it, and zeros follow to the end of the byte.
+    bool may_end_slice(const AvcTokens::Word& word, int depth) const {
+        const int n_bits = std::min(word.n_bits - depth, 8 - depth % 8);
+        if (n_bits == 0) return true;
+        const auto bits = static_cast<unsigned>(word.bits << depth >> (64 - n_bits));
+        const auto ending = p_.cabac.interval.ending();
+        if (!ending) return false;
+        const int n_behind = n_bits - std::max(ending->n_bits, 0);
+        const uint64_t wanted = n_behind > 0 ? ending->bits << n_behind : ending->bits >> -n_behind;
+        return bits == wanted || (n_behind > 0 && bits == (wanted | 1) && at_.may_mark_slice_end());
     }
 
     /// False where no legal bins meet it.
@@ -84,15 +101,7 @@ private:
         CabacPosition& c = p_.cabac;
         c.interval.take_bit(bit);
         p_.bit = (p_.bit + 1) & 7;
-        AvcCursor::BinSyntax syntax(at_);
-        const CabacWalk walk(syntax);
-        while (syntax.is_at_bin()) {
-            const unsigned set = walk.bins_that_can_be();
-            if (set == 0) return false;
-            if (set == bins::kBoth) return true;
-            at_.take_bin(set == bins::kOne);
-        }
-        return true;
+        return at_.take_settled_bins();
     }
 
     void see_words(Words words) {
@@ -104,7 +113,7 @@ private:
                 if (set == bins::kBoth) break;
                 at_.take_bin(set == bins::kOne);
             }
-            if (is_left_over()) return leave(words);
+            if (is_left_over()) return leave(words, words.front().n_bits);
         } else if (!CabacWalk(syntax).has_way_on()) {
             return;
         }

@@ -91,6 +91,8 @@ private:
     friend class WordWalk;
     template <bool kSees, class See>
     friend class CabacWordWalk;
+    friend class CabacCellSearch;
+    friend class TokenByteWalk;
     friend class Tracer;  // trace.cpp: it looks on while fields are read
     friend class AvcWriter;
     friend class MotionReader;
@@ -115,6 +117,7 @@ private:
     int take_code_bits(const PrefixCode& code, unsigned bits, int n_bits);
     int take_unary_bits(unsigned bits, int n_bits);
     int take_end_bits(Spelling spelling, unsigned bits, int n_bits);
+    bool may_mark_slice_end() const;
     bool may_mark_alignment() const;
     bool any_legal(uint64_t first, uint64_t last) const;
     bool any_legal_signed(uint64_t first, uint64_t last) const;
@@ -306,6 +309,7 @@ private:
     uint64_t legal_intra_chroma_modes() const;
     void take_skip_run(uint32_t n);
     void take_pcm_sample();
+    void take_intra_mode_flag(bool is_predicted);
     void take_intra_mode_rem(uint32_t rem);
     void take_intra_chroma_mode();
     void take_sub_mb_type(uint32_t type);
@@ -332,8 +336,8 @@ private:
     bool is_b_slice() const { return position_.limits.is_b; }
     void begin_b_slice();
     void reset_macroblock();
+    void infer_direct();
     void begin_skip();
-    void end_skip();
     bool has_refs(uint8_t lists) const;
     uint32_t legal_coded_b_types() const;
     bool is_legal_b_type(uint8_t mb_type) const;
@@ -346,10 +350,11 @@ private:
     // direct_prediction.cpp
     bool is_legal_direct(std::optional<int> quarter, int n_mvs_left) const;
     int n_direct_mvs_of_quarter() const;
+    uint8_t n_direct_mvs() const;
     uint32_t max_b_skip_run(uint32_t most) const;
     void put_direct(int quarter);
     std::optional<SpatialDirect> even_direct() const;
-    std::optional<SpatialDirect> put_direct_macroblock();
+    void put_direct_macroblock();
     uint8_t shape_of_direct() const;
     void skip_b_macroblock();
     void skip_each_b_macroblock(uint32_t n);
@@ -402,11 +407,19 @@ private:
     BinString due_string() const;
     BinString due_ref_idx() const;
     BinString due_mvd(int component) const;
+    SignedRange due_mvds(int component) const {
+        const Position& p = position_;
+        return component == 0 ? legal_mvds(p.limits.mv_x, p.mb.predicted.x)
+                              : legal_mvds(p.limits.mv_y, p.mb.predicted.y);
+    }
     BinString due_residual_string() const;
     BinValues due_values() const;
     bool is_due_value(int32_t value) const;
     static int64_t value_of_string(Element element, int32_t value);
     void take_string();
+    bool is_legal_end_of_slice(bool is_end) const;
+    void take_mb_skip_flag(bool is_skipped);
+    void take_end_of_slice_flag(bool is_end);
     void take_string_value(int32_t value);
     void note_ref_idx(int32_t ref_idx);
     void note_mvd(int32_t mvd);
@@ -432,6 +445,11 @@ private:
     int take_cabac_bit(bool bit);
     template <class See>
     int take_cabac_bit(bool bit, const See& see);
+    template <class See>
+    bool take_settled_bins(const See& see);
+    bool take_settled_bins();
+    /// Makes up for a look ahead that was put off; false where there is no way on.
+    bool look_ahead();
     void note_doubt(bool bin);
     bool can_code_end(const CabacInterval& interval) const;
     void take_code_end();
@@ -522,6 +540,8 @@ private:
     CopyOnWrite<MotionField> motion_;             // of the picture, where later ones may need it
     // Only what may come next is asked, and where it ends: no picture behind needs the motion.
     bool is_looking_ahead_ = false;
+    // Bits by CABAC are taken where no way may lead on: look_ahead() is to tell.
+    bool looks_ahead_later_ = false;
     Position position_;
 };
 

@@ -92,6 +92,11 @@ int AvcCursor::n_direct_mvs_of_quarter() const {
     return context_->b_slice->is_spatial ? position_.b.spatial.n_lists() : 2;
 }
 
+/// MvCnt of B_Skip and B_Direct_16x16.
+uint8_t AvcCursor::n_direct_mvs() const {
+    return static_cast<uint8_t>(4 * n_direct_mvs_of_quarter());
+}
+
 /// The largest legal mb_skip_run of a B slice that is not over `most`.
 uint32_t AvcCursor::max_b_skip_run(uint32_t most) const {
     const Position& p = position_;
@@ -107,7 +112,7 @@ uint32_t AvcCursor::max_b_skip_run(uint32_t most) const {
         uint32_t n_legal = 0;
         while (n_legal < n && each.is_legal_direct(std::nullopt, each.n_mvs_left())) {
             each.skip_b_macroblock();
-            each.reset_macroblock();
+            each.infer_direct();
             ++n_legal;
         }
         return n_legal;
@@ -173,16 +178,13 @@ std::optional<SpatialDirect> AvcCursor::even_direct() const {
 }
 
 /// B_Skip and B_Direct_16x16.
-///
-/// @return the motion of all blocks, where they have the same
-std::optional<SpatialDirect> AvcCursor::put_direct_macroblock() {
+void AvcCursor::put_direct_macroblock() {
     Position& p = position_;
     p.b.is_direct = true;
     p.mb.shape = MbShape::k8x8;
     p.mb.sub_mb_type.fill(shape_of_direct());
-    p.mb.n_mvs = static_cast<uint8_t>(4 * n_direct_mvs_of_quarter());
-    const auto even = even_direct();
-    if (even) {
+    p.mb.n_mvs = n_direct_mvs();
+    if (const auto even = even_direct()) {
         p.mb.ref_idx.fill(even->ref_idx[0]);
         p.b.ref_idx.fill(even->ref_idx[1]);
         p.mb.mv.fill(even->mv[0]);
@@ -190,25 +192,26 @@ std::optional<SpatialDirect> AvcCursor::put_direct_macroblock() {
     } else {
         for (int quarter = 0; quarter < 4; ++quarter) put_direct(quarter);
     }
-    return even;
 }
 
 /// The vectors of direct_8x8_inference_flag are of whole quarters.
 uint8_t AvcCursor::shape_of_direct() const { return sps().direct_8x8_inference_flag ? 0 : 3; }
 
-/// One that is reset.
 void AvcCursor::skip_b_macroblock() {
-    position_.mb.cabac.is_skipped = true;
-    const auto even = put_direct_macroblock();
-    if (!even) return leave_macroblock();
     Position& p = position_;
-    p.last_n_mvs = p.mb.n_mvs;
-    leave_skipped(*even);
+    if (const auto even = even_direct()) {
+        p.last_n_mvs = n_direct_mvs();
+        return leave_skipped(*even);
+    }
+    reset_macroblock();
+    p.mb.cabac.is_skipped = true;
+    put_direct_macroblock();
+    leave_macroblock();
 }
 
 void AvcCursor::skip_each_b_macroblock(uint32_t n) {
     for (uint32_t i = 0; i < n; ++i) {
-        if (i > 0) reset_macroblock();
+        if (i > 0) infer_direct();
         skip_b_macroblock();
     }
 }

@@ -324,10 +324,14 @@ int AvcCursor::take_end_bits(Spelling spelling, unsigned bits, int n_bits) {
 /// libx264 sets the last bit of many CABAC slices, behind rbsp_stop_one_bit, to sign its pictures
 /// (encode_flush() of its common/cabac.c); no decoder looks at it. So streams may, but none is made
 /// so.
+bool AvcCursor::may_mark_slice_end() const {
+    return is_in_slice() && position_.limits.has_cabac && !grammar_->leaves_out_unportable_data();
+}
+
+/// The next bit may be such a mark.
 bool AvcCursor::may_mark_alignment() const {
     const Position& p = position_;
-    return p.at == Element::kRbspTrailingBits && p.bit == 7 && is_in_slice() &&
-           p.limits.has_cabac && !grammar_->leaves_out_unportable_data();
+    return p.at == Element::kRbspTrailingBits && p.bit == 7 && may_mark_slice_end();
 }
 
 /// Some value of first..last is legal.

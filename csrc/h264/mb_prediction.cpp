@@ -88,6 +88,7 @@ inline MotionVector AvcCursor::predict_motion(
 inline MotionVector AvcCursor::median_motion(
     const MotionNeighbour& a, const MotionNeighbour& b, const MotionNeighbour& c, int8_t ref_idx
 ) {
+    if (a.mv == b.mv && b.mv == c.mv) return a.mv;
     if (!b.is_available && !c.is_available && a.is_available) return a.mv;
     const bool has_a = a.ref_idx == ref_idx;
     const bool has_b = b.ref_idx == ref_idx;

@@ -1,6 +1,7 @@
 #include "h264/motion.hpp"
 
 #include <memory>
+#include <utility>
 
 #include "h264/cabac_steps.hpp"
 
@@ -32,26 +33,24 @@ MacroblockMotion of_macroblock(const Position& p, uint32_t picture, bool is_skip
 }  // namespace
 
 std::vector<MacroblockMotion> MotionReader::read(const uint8_t* data, size_t n_bytes) {
-    std::vector<MacroblockMotion> motion;
+    MotionReader reader;
     AvcCursor cursor(std::make_shared<const AvcGrammar>());
     for (size_t i = 0; i < n_bytes; ++i) {
         const Position& p = cursor.position_;
         const bool is_escape = p.n_zeros == 2 && data[i] == 3;
         // Behind it comes a start code, or nothing.
         const bool is_last = i + 2 >= n_bytes || (data[i + 1] == 0 && data[i + 2] == 0);
-        if (cursor.is_in_slice() && !is_escape) read_byte(cursor, data[i], is_last, motion);
+        if (cursor.is_in_slice() && !is_escape) reader.read_byte(cursor, data[i], is_last);
         if (!cursor.accept(data[i])) break;
     }
-    return motion;
+    return std::move(reader.motion_);
 }
 
-void MotionReader::read_byte(
-    AvcCursor cursor, uint8_t byte, bool is_last, std::vector<MacroblockMotion>& motion
-) {
+void MotionReader::read_byte(AvcCursor cursor, uint8_t byte, bool is_last) {
     Position& p = cursor.position_;
     for (int i = 7; i >= 0 && cursor.is_in_slice(); --i) {
         if (cursor.is_at_bins()) {
-            if (!take_cabac_bit(cursor, (byte >> i) & 1, motion)) return;
+            if (!take_cabac_bit(cursor, (byte >> i) & 1)) return;
             continue;
         }
         const AvcCursor before = cursor;
@@ -71,46 +70,52 @@ void MotionReader::read_byte(
                     .is_skipped = true,
                 };
                 if (each.is_b_slice()) {
-                    each.put_direct_macroblock();
-                    motion.push_back(of_macroblock(each.position_, n_pictures, true));
-                    each.leave_macroblock();
-                    each.reset_macroblock();
+                    motion_.push_back(if_skipped(each));
+                    each.skip_b_macroblock();
+                    each.infer_direct();
                     continue;
                 }
                 each.skip_macroblocks(1);
                 skipped.mv[0].fill(each.position_.left.mv[0]);
                 skipped.ref_idx[1].fill(kNoRefIdx);
-                motion.push_back(skipped);
+                motion_.push_back(skipped);
             }
         } else if (
             before.position_.at != Element::kCodedBlockPattern &&
             p.at == Element::kCodedBlockPattern && p.mb.kind == MbKind::kInter
         ) {
-            motion.push_back(of_macroblock(p, n_pictures, false));
+            motion_.push_back(of_macroblock(p, n_pictures, false));
         }
     }
 }
 
+MacroblockMotion MotionReader::if_skipped(AvcCursor cursor) {
+    if (cursor.max_skip_run(1) == 0) return {};
+    cursor.reset_macroblock();
+    cursor.put_direct_macroblock();
+    const Position& p = cursor.position_;
+    return of_macroblock(p, static_cast<uint32_t>(p.n_pictures), true);
+}
+
 /// A bit of CABAC, which may be all of several macroblocks.
-bool MotionReader::take_cabac_bit(
-    AvcCursor& cursor, bool bit, std::vector<MacroblockMotion>& motion
-) {
+bool MotionReader::take_cabac_bit(AvcCursor& cursor, bool bit) {
     const Position& p = cursor.position_;
     return cursor.take_cabac_bit(bit, [&](bool) {
         if (p.cabac.string.n_bins() > 0) return;
         const auto n_pictures = static_cast<uint32_t>(p.n_pictures);
         const bool is_skipped = p.at == Element::kEndOfSliceFlag && p.left.cabac.says.is_skipped;
-        if (is_skipped) {
-            motion.push_back(of_macroblock(p, n_pictures, true));
-            MacroblockMotion& skipped = motion.back();
-            skipped.macroblock = p.next_mb - 1;
-            if (p.limits.is_b) return;
-            skipped.shape = MbShape::k16x16;
-            skipped.sub_mb_type = {};
-            skipped.ref_idx[0] = {};
-            skipped.mv[0].fill(p.left.mv[0]);
+        if (p.at == Element::kMbSkipFlag && p.limits.is_b) {
+            if_skipped_ = if_skipped(cursor);
+        } else if (is_skipped && p.limits.is_b) {
+            motion_.push_back(if_skipped_);
+        } else if (is_skipped) {
+            motion_.push_back(
+                {.picture = n_pictures, .macroblock = p.next_mb - 1, .is_skipped = true}
+            );
+            motion_.back().mv[0].fill(p.left.mv[0]);
+            motion_.back().ref_idx[1].fill(kNoRefIdx);
         } else if (p.at == Element::kCodedBlockPattern && p.mb.kind == MbKind::kInter) {
-            motion.push_back(of_macroblock(p, n_pictures, false));
+            motion_.push_back(of_macroblock(p, n_pictures, false));
         }
     });
 }

@@ -30,10 +30,13 @@ public:
 
 private:
     /// What the bits of the byte that comes next say, one by one.
-    static void read_byte(
-        AvcCursor cursor, uint8_t byte, bool is_last, std::vector<MacroblockMotion>& motion
-    );
-    static bool take_cabac_bit(AvcCursor& cursor, bool bit, std::vector<MacroblockMotion>& motion);
+    void read_byte(AvcCursor cursor, uint8_t byte, bool is_last);
+    bool take_cabac_bit(AvcCursor& cursor, bool bit);
+    /// What the next macroblock of a B slice has if it is skipped.
+    static MacroblockMotion if_skipped(AvcCursor cursor);
+
+    std::vector<MacroblockMotion> motion_;
+    MacroblockMotion if_skipped_;  // of the macroblock of a B slice that comes next
 };
 
 }  // namespace pycodec_lm::h264

@@ -190,8 +190,7 @@ void AvcCursor::take_macroblock_field(int64_t value) {
             return take_transform_size(value != 0);
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kPrevIntra8x8PredModeFlag:
-            if (value == 0) return expect_intra_mode_rem();
-            return take_intra_mode(p.mb.predicted_intra_mode());
+            return take_intra_mode_flag(value != 0);
         case Element::kRemIntra4x4PredMode:
         case Element::kRemIntra8x8PredMode:
             return take_intra_mode_rem(number);
@@ -216,10 +215,11 @@ void AvcCursor::take_macroblock_field(int64_t value) {
 }
 
 void AvcCursor::take_skip_run(uint32_t n) {
-    if (n == 0) return end_skip();
+    if (n == 0) return begin_macroblock();
     skip_macroblocks(n);
     if (n_mbs_of_slice_left() == 0) return begin_trailing_bits();
     position_.may_end = may_slice_end();
+    infer_direct();
     begin_macroblock();
 }
 
@@ -232,6 +232,11 @@ void AvcCursor::take_pcm_sample() {
         return;
     }
     if (mb.n_pcm == kPcmLumaSamples) expect(Element::kPcmSampleChroma);
+}
+
+void AvcCursor::take_intra_mode_flag(bool is_predicted) {
+    if (!is_predicted) return expect_intra_mode_rem();
+    take_intra_mode(position_.mb.predicted_intra_mode());
 }
 
 void AvcCursor::take_intra_mode_rem(uint32_t rem) {

@@ -53,6 +53,7 @@ void AvcCursor::begin_string() {
 BinString AvcCursor::due_string() const {
     const Position& p = position_;
     if (p.at >= Element::kCodedBlockFlag) return due_residual_string();
+    if (p.at == Element::kEndOfSliceFlag) return binarization::end_of_slice_flag();
     const NeighbourMb* a = says(left_edge());
     const NeighbourMb* b = says(top_edge());
     switch (p.at) {
@@ -83,10 +84,8 @@ BinString AvcCursor::due_string() const {
             return due_mvd(1);
         case Element::kCodedBlockPattern:
             return binarization::coded_block_pattern(a, b);
-        case Element::kMbQpDelta:
+        default:  // kMbQpDelta
             return binarization::mb_qp_delta(p.cabac.was_qp_changed);
-        default:  // kEndOfSliceFlag
-            return binarization::end_of_slice_flag();
     }
 }
 
@@ -101,11 +100,10 @@ BinValues AvcCursor::due_values() const {
     switch (p.at) {
         case Element::kMbSkipFlag:
             return BinValues::of_symbols(max_skip_run(1) > 0 ? 0b11 : 0b01);
-        case Element::kEndOfSliceFlag: {
-            const bool goes_on = n_mbs_of_slice_left() > 0;
-            const bool may_end = !goes_on || may_slice_end();
-            return BinValues::of_symbols((goes_on ? 0b01 : 0) | (may_end ? 0b10 : 0));
-        }
+        case Element::kEndOfSliceFlag:
+            return BinValues::of_symbols(
+                (is_legal_end_of_slice(false) ? 0b01 : 0) | (is_legal_end_of_slice(true) ? 0b10 : 0)
+            );
         case Element::kMbType:
             return BinValues::of_symbols(legal_mb_types());
         case Element::kPrevIntra4x4PredModeFlag:
@@ -123,10 +121,10 @@ BinValues AvcCursor::due_values() const {
             return BinValues::of_symbols(legal_refs());
         case Element::kMvdL0X:
         case Element::kMvdL1X:
-            return in_range(legal_mvds(p.limits.mv_x, p.mb.predicted.x));
+            return in_range(due_mvds(0));
         case Element::kMvdL0Y:
         case Element::kMvdL1Y:
-            return in_range(legal_mvds(p.limits.mv_y, p.mb.predicted.y));
+            return in_range(due_mvds(1));
         case Element::kMbQpDelta:
             return BinValues::of_symbols(grammar_->qp ? 1 : kMappedQpDeltas);
         case Element::kCoeffAbsLevelMinus1:
@@ -142,6 +140,8 @@ bool AvcCursor::is_due_value(int32_t value) const {
     switch (position_.at) {
         case Element::kMbSkipFlag:
             return value == 0 || max_skip_run(1) > 0;
+        case Element::kEndOfSliceFlag:
+            return is_legal_end_of_slice(value != 0);
         case Element::kMbType:
             return is_legal_mb_type(number);
         case Element::kIntraChromaPredMode:
@@ -198,16 +198,30 @@ void AvcCursor::take_string() {
     if (is_at_bins()) begin_string();
 }
 
+bool AvcCursor::is_legal_end_of_slice(bool is_end) const {
+    const bool may_go_on = n_mbs_of_slice_left() > 0;
+    return is_end ? !may_go_on || may_slice_end() : may_go_on;
+}
+
+void AvcCursor::take_mb_skip_flag(bool is_skipped) {
+    if (!is_skipped) return begin_macroblock();
+    skip_macroblock();
+    expect(Element::kEndOfSliceFlag);
+}
+
+void AvcCursor::take_end_of_slice_flag(bool is_end) {
+    if (is_end) return end_cabac();
+    begin_cabac_macroblock();
+}
+
 /// The element that is due has a value.
 void AvcCursor::take_string_value(int32_t value) {
     Position& p = position_;
     switch (p.at) {
         case Element::kMbSkipFlag:
-            if (value == 0) return end_skip();
-            skip_macroblock();
-            return expect(Element::kEndOfSliceFlag);
+            return take_mb_skip_flag(value != 0);
         case Element::kEndOfSliceFlag:
-            return value != 0 ? end_cabac() : begin_cabac_macroblock();
+            return take_end_of_slice_flag(value != 0);
         case Element::kIntraChromaPredMode:
             p.mb.cabac.intra_chroma_pred_mode = static_cast<uint8_t>(value);
             return take_intra_chroma_mode();

@@ -191,6 +191,8 @@ struct PredWeights {
 /// Room for a position of slice data, which costs nothing until one is saved.
 class SavedPosition {
 public:
+    SavedPosition() {}  // "= default" would have containers fill it with zeros
+
     void save(const Position& position) {
         copy(bytes_.data(), static_cast<const DataPosition*>(&position), position.limits);
     }

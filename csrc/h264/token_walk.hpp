@@ -12,8 +12,10 @@
 #include "grammar/mask.hpp"
 #include "h264/avc_tokens.hpp"
 #include "h264/block_reader.hpp"
+#include "h264/cabac_cell_search.hpp"
 #include "h264/cabac_word_walk.hpp"
 #include "h264/field_reader.hpp"
+#include "h264/token_byte_walk.hpp"
 
 namespace pycodec_lm::h264 {
 
@@ -39,6 +41,29 @@ public:
 
     /// Tokens that may end the slice, or have too many macroblocks: for accept() to tell.
     const std::vector<const AvcTokens::Word*>& left_over() const { return left_over_; }
+
+    /// All words, from where the cursor starts.
+    void walk_all(Words words, std::span<const AvcTokens::Cell> cells) {
+        if (kSees || !at_.is_at_bins()) return walk(words, 0);
+        SavedPosition before;
+        before.save(p_);
+        CabacCellSearch search(at_, first_edge_ + n_edges_room_, cells);
+        const std::vector<uint8_t>& is_found = search.run();
+        before.restore(p_);
+        std::vector<uint8_t> is_seen(words.size());
+        for (size_t i = 0; i < cells.size(); ++i) {
+            if (!is_found[i]) continue;
+            for (uint32_t word = cells[i].word; word != AvcTokens::kNoParent && !is_seen[word];
+                 word = words[word].parent) {
+                is_seen[word] = 1;
+                visit_(words[word].node, at_);
+            }
+        }
+        for (size_t i = 0; i < words.size(); ++i) {
+            if (!is_seen[i]) others_.push_back(words[i]);
+        }
+        walk(others_, 0);
+    }
 
     /// The words share their first `depth` bits, which the cursor has taken. It ends up anywhere.
     void walk(Words words, int depth) {
@@ -207,42 +232,24 @@ private:
     const uint8_t n_zeros_;
     const uint32_t first_edge_;
     const uint32_t n_edges_room_;
+    std::vector<AvcTokens::Word> others_;  // that no search found
     std::vector<const AvcTokens::Word*> left_over_;
 };
-
-/// Tokens byte by byte: those that begin with the same bytes share them.
-template <class Visit>
-void walk_odd(const AvcCursor& start, std::span<const AvcTokens::Odd> tokens, const Visit& visit) {
-    if (tokens.empty()) return;
-    std::vector<AvcCursor> path{start};  // behind the bytes of the token before that were taken
-    for (const AvcTokens::Odd& token : tokens) {
-        if (token.n_shared >= path.size()) continue;  // with the byte that was refused
-        path.resize(token.n_shared + size_t{1}, start);
-        while (path.size() <= token.bytes.size()) {
-            path.push_back(path.back());
-            if (path.back().accept(token.bytes[path.size() - 2])) continue;
-            path.pop_back();
-            break;
-        }
-        if (path.size() > token.bytes.size()) visit(token.node, path.back());
-    }
-}
 
 template <bool kSees, class Visit>
 void AvcTokens::walk(const AvcCursor& start, const Visit& visit) const {
     if (!start.is_plain_slice_data()) return walk_trie<true>(*trie_, start, visit);
     const size_t n_zeros = start.n_zeros_before_token();
     WordWalk<kSees, Visit> walk(start, visit);
-    walk.walk(words(n_zeros), 0);
-    walk_odd(start, odd(n_zeros), visit);
+    walk.walk_all(words(n_zeros), cells(n_zeros));
+    if (odd(n_zeros).empty() && walk.left_over().empty()) return;
+    TokenByteWalk bytes(start);
+    for (const Odd& token : odd(n_zeros)) {
+        if (const AvcCursor* behind = bytes.take(token.bytes, token.n_shared))
+            visit(token.node, *behind);
+    }
     for (const Word* word : walk.left_over()) {
-        AvcCursor cursor = start;
-        int n_taken = 0;
-        while (n_taken < word->n_bits &&
-               cursor.accept(static_cast<uint8_t>(word->bits << n_taken >> 56))) {
-            n_taken += 8;
-        }
-        if (n_taken == word->n_bits) visit(word->node, cursor);
+        if (const AvcCursor* behind = bytes.take(bytes_of(*word), 0)) visit(word->node, *behind);
     }
 }
 

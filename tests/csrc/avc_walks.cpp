@@ -6,6 +6,8 @@
 
 #include "grammar/byte_set.hpp"
 #include "grammar/status.hpp"
+#include "grammar/token_trie.hpp"
+#include "h264/token_walk.hpp"
 #include "h264/writer.hpp"
 #include "testing.hpp"
 
@@ -14,8 +16,11 @@ namespace {
 
 using pycodec_lm::ByteSet;
 using pycodec_lm::Element;
+using pycodec_lm::TokenizerInfo;
+using pycodec_lm::TokenTrie;
 using pycodec_lm::h264::AvcCursor;
 using pycodec_lm::h264::AvcGrammar;
+using pycodec_lm::h264::AvcTokens;
 using pycodec_lm::h264::AvcWriter;
 using pycodec_lm::h264::Slicing;
 
@@ -25,8 +30,9 @@ constexpr int kMaxFields = 4000;
 constexpr uint64_t kEndingsEvery = 7;
 // Long endings, of messages with large sizes, are asked for less often.
 constexpr uint64_t kEndingShare = 16;
-// Each byte by push() is slow: in one step of so many.
+// Each byte by push() is slow, each token by accept() slower: in one step of so many.
 constexpr uint32_t kComparedSteps = 64;
+constexpr uint32_t kComparedMasks = 512;
 
 /// Endings of large pictures take long: a byte a macroblock.
 int64_t most_of(Element element) {
@@ -89,6 +95,36 @@ bool is_exact_mask(const AvcCursor& cursor, const ByteSet& allowed) {
     return true;
 }
 
+/// Bytes, and tokens of all lengths: some begin others, some have bytes of start codes or of
+/// emulation prevention.
+TokenizerInfo tokens_of_bytes() {
+    Random random(1);
+    std::vector<std::string> vocab;
+    for (unsigned byte = 0; byte < 256; ++byte) vocab.emplace_back(1, static_cast<char>(byte));
+    while (vocab.size() < 700) {
+        std::string token = below(random, 3) == 0 ? vocab[below(random, vocab.size())] : "";
+        const uint64_t n_bytes = 1 + below(random, 4);
+        for (uint64_t i = 0; i < n_bytes; ++i) {
+            const bool is_low = below(random, 4) == 0;
+            token.push_back(static_cast<char>(is_low ? below(random, 4) : below(random, 256)));
+        }
+        if (token.size() > 1) vocab.push_back(token);
+    }
+    return TokenizerInfo(vocab, {}, {});
+}
+
+/// The tokens that may come are those whose bytes are taken one by one.
+bool is_exact_token_mask(const AvcCursor& cursor) {
+    static const TokenizerInfo info = tokens_of_bytes();
+    static const TokenTrie trie(info);
+    static const AvcTokens tokens(trie);
+    std::vector<uint32_t> fast(pycodec_lm::n_mask_words(info.encoded_vocab().size()));
+    std::vector<uint32_t> slow(fast.size());
+    pycodec_lm::fill_mask(trie, tokens, cursor, fast);
+    pycodec_lm::fill_mask_slowly(info, cursor, slow);
+    return fast == slow;
+}
+
 /// The byte of a walk that goes this way.
 uint8_t choose(uint64_t way, const AvcCursor& cursor, const ByteSet& allowed, Random& random) {
     std::vector<uint8_t> bytes;
@@ -125,6 +161,10 @@ void go(Walk& walk, AvcCursor& cursor, Random& random, uint64_t n_bytes) {
         }
         if (below(random, kComparedSteps) == 0 && !is_exact_mask(cursor, allowed)) {
             walk.broken = "allowed() is not push() " + cursor.describe();
+            return;
+        }
+        if (below(random, kComparedMasks) == 0 && !is_exact_token_mask(cursor)) {
+            walk.broken = "tokens are not their bytes " + cursor.describe();
             return;
         }
         if (walk.n_bytes == next_ending) {
