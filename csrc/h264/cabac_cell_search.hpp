@@ -71,38 +71,43 @@ private:
                at_.is_cabac_limit_far();
     }
 
-    /// Of some cells those that are not found and that a range meets.
-    Cells meeting(const Range& range, Cells cells) const {
-        const int64_t low = range.low;
-        const int64_t end = range.end();
-        constexpr size_t kMany = 16;
-        if (cells.end - cells.first > kMany) {
-            const Cell* of = cells_.data();
-            const auto* first = std::partition_point(
-                of + cells.first, of + cells.end, [&](const Cell& cell) { return cell.end <= low; }
+    static constexpr size_t kManyCells = 16;
+
+    /// Of some cells those that begin before a place.
+    Cells before(int64_t place, Cells cells) const {
+        if (cells.end - cells.first > kManyCells) {
+            const auto* end = std::partition_point(
+                &cells_[cells.first], cells_.data() + cells.end,
+                [&](const Cell& cell) { return cell.begin < place; }
             );
-            const auto* last = std::partition_point(first, of + cells.end, [&](const Cell& cell) {
-                return cell.begin < end;
-            });
-            cells = {static_cast<size_t>(first - of), static_cast<size_t>(last - of)};
+            cells.end = static_cast<size_t>(end - cells_.data());
         }
-        while (!cells.is_empty() && (is_found_[cells.first] || cells_[cells.first].end <= low))
-            ++cells.first;
-        while (!cells.is_empty() &&
-               (is_found_[cells.end - 1] || cells_[cells.end - 1].begin >= end)) {
-            --cells.end;
-        }
+        while (!cells.is_empty() && cells_[cells.end - 1].begin >= place) --cells.end;
         return cells;
     }
 
-    /// Those of some cells that a bin whose part is a range must be followed for, once the one is
+    /// Those that go on behind a place and are not found: that only the first ones can be.
+    Cells behind(int64_t place, Cells cells) const {
+        if (cells.end - cells.first > kManyCells) {
+            const auto* first = std::partition_point(
+                &cells_[cells.first], cells_.data() + cells.end,
+                [&](const Cell& cell) { return cell.end <= place; }
+            );
+            cells.first = static_cast<size_t>(first - cells_.data());
+        }
+        while (!cells.is_empty() && (is_found_[cells.first] || cells_[cells.first].end <= place))
+            ++cells.first;
+        return cells;
+    }
+
+    /// Of the cells that a bin's range meets those that it must be followed for, once the one is
     /// found that it shows.
-    Cells wanted(bool bin, const Range& range, Cells cells) {
-        cells = meeting(range, cells);
+    Cells wanted(bool bin, int64_t low, int64_t end, Cells cells) {
         if (cells.is_empty() || !c_.string.can_be(bin, c_.legal)) return {};
-        if (range.end() > cells_[cells.first].end) return cells;
+        const Cell& first = cells_[cells.first];
+        if (end > first.end) return cells;
         // A range that comes in from the cell before is let go: the rest of the cell lies behind.
-        if (range.low >= cells_[cells.first].begin) is_found_[cells.first] = 1;
+        if (low >= first.begin) is_found_[cells.first] = 1;
         return {};
     }
 
@@ -147,10 +152,13 @@ private:
         }
         const uint16_t ctx_idx = c_.string.ctx_idx();
         const Halves half = halves(range, ctx_idx);
-        const Cells lower = wanted(!half.upper_bin, half.lower, cells);
+        const int64_t middle = half.upper.low;
+        const Cells lower = wanted(!half.upper_bin, range.low, middle, before(middle, cells));
         // The end of a code is not followed.
         const Cells upper =
-            ctx_idx == kTerminate ? Cells{} : wanted(half.upper_bin, half.upper, cells);
+            ctx_idx == kTerminate
+                ? Cells{}
+                : wanted(half.upper_bin, middle, half.upper.end(), behind(middle, cells));
         if (lower.is_empty() && upper.is_empty()) return false;
         if (!lower.is_empty() && !upper.is_empty()) {
             turns_.emplace_back(p_, half.upper, upper, half.upper_bin);
@@ -166,7 +174,7 @@ private:
         while (!turns_.empty()) {
             const Turn& turn = turns_.back();
             range = turn.range;
-            cells = meeting(range, turn.cells);
+            cells = behind(range.low, turn.cells);
             const bool bin = turn.bin;
             if (!cells.is_empty()) turn.position.restore(p_);
             turns_.pop_back();
@@ -194,11 +202,11 @@ private:
     /// Takes the elements that the bits of a cell settle; false where it is not followed on.
     bool take_settled(Range& range, const Cell& cell) {
         for (bool is_first = true;; is_first = false) {
-            Range behind = range;
+            Range after = range;
             n_noted_ = 0;
             bool is_settled = true;
             const int32_t value = c_.string.decode([&](uint16_t ctx_idx) {
-                return is_settled && next_settled(behind, cell, ctx_idx, is_settled);
+                return is_settled && next_settled(after, cell, ctx_idx, is_settled);
             });
             if (!is_settled) {
                 while (n_noted_ > 0) {
@@ -209,8 +217,8 @@ private:
                 return true;
             }
             if (value == BinString::kNoValue || !at_.is_due_value(value)) return false;
-            note_mb_bits(range.shift - behind.shift);
-            range = behind;
+            note_mb_bits(range.shift - after.shift);
+            range = after;
             at_.take_string_value(value);
             if (!is_followed()) return false;
             c_.string = at_.due_string();
