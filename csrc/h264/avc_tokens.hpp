@@ -26,11 +26,12 @@ public:
         bool is_last = true;      // no other begins with it
     };
     static constexpr uint32_t kNoParent = UINT32_MAX;
-    /// A word as the range of numbers whose bits begin with its own: the next bits of the stream,
-    /// kBits of which stand in front of the point.
+    /// A word as the range of numbers of kBits, the next bits of the stream, that begin with its
+    /// own. Behind the longest there are the 10 bits that the engine of CABAC knows of a number,
+    /// and some that bins may still ask for.
     struct Cell {
-        static constexpr int kMaxWordBits = 48;
-        static constexpr int kBits = kMaxWordBits + 4;
+        static constexpr int kMaxWordBits = 40;
+        static constexpr int kBits = kMaxWordBits + 12;
 
         int64_t begin = 0;
         int64_t end = 0;

@@ -8,8 +8,11 @@ int AvcCursor::take_cabac_bit(bool bit) {
 }
 
 bool AvcCursor::look_ahead() {
+    if (!looks_ahead_later_) return true;
     looks_ahead_later_ = false;
-    return !is_at_bins() || position_.cabac.is_terminated || take_settled_bins([](bool) {});
+    if (is_at_bins() && !position_.cabac.is_terminated && !take_settled_bins([](bool) {}))
+        return false;
+    return !position_.after_emulation || can_follow_emulation();
 }
 
 /// Those that the bits so far settle, without a look ahead.

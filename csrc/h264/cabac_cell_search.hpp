@@ -55,6 +55,8 @@ private:
         uint32_t cod_i_range = 0;
         int shift = 0;
 
+        /// Its bins leave whole numbers.
+        bool can_be_cut() const { return shift > 0; }
         int64_t end() const { return low + (int64_t{2 * cod_i_range} << shift); }
     };
     /// Indices of some that stand side by side.
@@ -145,11 +147,11 @@ private:
 
     /// Takes the next bin that some cells are behind; false where none is.
     bool take_bin(Range& range, Cells& cells) {
-        if (range.shift == 0) return false;
         if (cells.end - cells.first == 1 && c_.string.n_bins() == 0 &&
             !take_settled(range, cells_[cells.first])) {
             return false;
         }
+        if (!range.can_be_cut()) return false;
         const uint16_t ctx_idx = c_.string.ctx_idx();
         const Halves half = halves(range, ctx_idx);
         const int64_t middle = half.upper.low;
@@ -227,10 +229,11 @@ private:
 
     /// A bin, where the whole cell is of one.
     bool next_settled(Range& range, const Cell& cell, uint16_t ctx_idx, bool& is_settled) {
+        if (!range.can_be_cut()) return is_settled = false;
         const Halves half = halves(range, ctx_idx);
         const bool is_upper = cell.begin >= half.upper.low;
         is_settled = is_upper ? ctx_idx != kTerminate : cell.end <= half.upper.low;
-        if (!is_settled || range.shift == 0) return is_settled = false;
+        if (!is_settled) return false;
         range = is_upper ? half.upper : half.lower;
         const bool bin = is_upper == half.upper_bin;
         if (ctx_idx == kBypass) return bin;

@@ -30,14 +30,12 @@ public:
     const AvcCursor* take(std::span<const uint8_t> bytes, size_t n_shared) {
         if (n_shared >= n_kept()) return nullptr;  // with the byte that was refused
         keep(n_shared + 1);
-        at_.looks_ahead_later_ = true;
+        at_.looks_ahead_later_ = at_.position_.limits.has_cabac;
         for (const uint8_t byte : bytes.subspan(n_shared)) {
             if (!take_byte(byte)) return nullptr;
         }
         if (!outside_.empty()) return &outside_.back();
-        if (!at_.look_ahead()) return nullptr;
-        if (at_.position_.after_emulation && !at_.can_follow_emulation()) return nullptr;
-        return &at_;
+        return at_.look_ahead() ? &at_ : nullptr;
     }
 
 private:
@@ -64,10 +62,11 @@ private:
             inside_.emplace_back().save(p);
             return true;
         }
-        outside_.push_back(at_);
-        outside_.back().looks_ahead_later_ = false;
+        AvcCursor next = at_;
         at_.context_ = start_.context_;
         at_.position_ = start_.position_;
+        if (!next.look_ahead()) return false;
+        outside_.push_back(std::move(next));
         return true;
     }
 

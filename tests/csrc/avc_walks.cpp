@@ -32,7 +32,7 @@ constexpr uint64_t kEndingsEvery = 7;
 constexpr uint64_t kEndingShare = 16;
 // Each byte by push() is slow, each token by accept() slower: in one step of so many.
 constexpr uint32_t kComparedSteps = 64;
-constexpr uint32_t kComparedMasks = 512;
+constexpr uint32_t kComparedMasks = 64;
 
 /// Endings of large pictures take long: a byte a macroblock.
 int64_t most_of(Element element) {
