@@ -104,7 +104,7 @@ private:
 
     /// Of the cells that a bin's range meets those that it must be followed for, once the one is
     /// found that it shows.
-    Cells wanted(bool bin, int64_t low, int64_t end, Cells cells) {
+    [[gnu::always_inline]] Cells wanted(bool bin, int64_t low, int64_t end, Cells cells) {
         if (cells.is_empty() || !c_.string.can_be(bin, c_.legal)) return {};
         const Cell& first = cells_[cells.first];
         if (end > first.end) return cells;
@@ -145,8 +145,9 @@ private:
         }
     }
 
-    /// Takes the next bin that some cells are behind; false where none is.
-    bool take_bin(Range& range, Cells& cells) {
+    /// Takes the next bin that some cells are behind; false where none is. Calls would take 7 % of
+    /// a mask's time.
+    [[gnu::always_inline]] bool take_bin(Range& range, Cells& cells) {
         if (cells.end - cells.first == 1 && c_.string.n_bins() == 0 &&
             !take_settled(range, cells_[cells.first])) {
             return false;

@@ -15,7 +15,8 @@ from pathlib import Path
 import evaluate
 from pan import Panner
 
-from pycodec_lm.codecs.avc import PROFILES, AvcSettings, encode, to_mp4
+from pycodec_lm.avc_profiles import PROFILES
+from pycodec_lm.codecs.avc import AvcSettings, encode, to_mp4
 from pycodec_lm.data.prepare import SampleWriter
 from pycodec_lm.data.prepare_clips import ClipCoder
 from pycodec_lm.data.shards import TokenDataset
@@ -94,7 +95,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the data set (RUN/data)")
     parser.add_argument("--checkpoint", type=Path, help="the training run (RUN/model)")
     parser.add_argument(
-        "--profile", choices=PROFILES, default="baseline", help="of the clips (baseline)"
+        "--profile",
+        choices=list(PROFILES.values()),
+        default="baseline",
+        help="of the clips (baseline)",
     )
     parser.add_argument(
         "--b-frames", type=int, default=0, metavar="N", help="B pictures in a row; not in baseline"

@@ -12,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from .._core import check_h264
 from ..errors import CodecLMError
-from .avc_profiles import by_profile
+from .avc_by_profile import by_profile
 from .check_speed import CheckTimes, cpu_per_file
 from .measure import Spread
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .._core import check_h264
+from ..avc_profiles import PROFILES
 from ..codecs.avc import nal_units
 from ..errors import UsageError
+from .avc_by_profile import profile_of
 from .avc_decoders import AvcDecoders
-from .avc_profiles import PROFILES, profile_of
 from .mutants import Mutant, MutantReport, flip_bit, replace_byte
 
 __all__ = [

@@ -158,7 +158,7 @@ def _streams_of_clips(
 ) -> Iterator[Streams]:
     """Without SEI messages, which are text. Clips with B slices have no form "like"."""
     from ..codecs.avc import without_sei
-    from .avc_profiles import by_profile
+    from .avc_by_profile import by_profile
 
     for profile, group in by_profile(files).items():
         clips = [without_sei(data) for data in group[: _n_wanted(group, counts)]]

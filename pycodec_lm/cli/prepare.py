@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..avc_profiles import PROFILES
 from ..errors import UsageError
 from ._common import Progress, print_json, printable, progress
 
@@ -132,7 +133,7 @@ def _add_avc(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--profile",
-        choices=["baseline", "main", "high"],
+        choices=list(PROFILES.values()),
         help="main and high have CABAC, which takes fewer bits (default baseline)",
     )
     group.add_argument(

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from pycodec_lm._core import recode_avc
 from pycodec_lm._files import write_file
+from pycodec_lm.avc_profiles import PROFILES
 from pycodec_lm.codecs.containers import (
     MAX_PIXELS,
     ClipSource,
@@ -38,7 +39,6 @@ from pycodec_lm.codecs.containers import (
 from pycodec_lm.errors import CodecLMError, UsageError
 
 __all__ = [
-    "PROFILES",
     "SLICES",
     "AvcSettings",
     "annex_b",
@@ -52,7 +52,6 @@ __all__ = [
 ]
 
 SLICES = ("picture", "macroblock")
-PROFILES = ("baseline", "main", "high")
 MAX_B_FRAMES = 16  # in a row, of libx264
 # Within these every clip has a level (Table A-1): 6.2 has 139,264 macroblocks a picture and
 # 16,711,680 a second.
@@ -114,8 +113,9 @@ class AvcSettings:
                 raise UsageError(f"{name} = {getattr(self, name)}, must be even")
         if self.slices not in SLICES:
             raise UsageError(f"slices '{self.slices}' is not one of {', '.join(SLICES)}")
-        if self.profile not in PROFILES:
-            raise UsageError(f"profile '{self.profile}' is not one of {', '.join(PROFILES)}")
+        if self.profile not in PROFILES.values():
+            names = ", ".join(PROFILES.values())
+            raise UsageError(f"profile '{self.profile}' is not one of {names}")
         if self.b_frames and self.profile == "baseline":
             raise UsageError(
                 f"b_frames = {self.b_frames}, but the baseline profile has no B pictures; "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
+from ..avc_profiles import PROFILES
 from ..check import CONTAINERS, Verdict, check, format_name, h264_stream
 from .field import Field, fields_of
 
@@ -99,7 +100,6 @@ _NAL_UNITS = {
     20: ("EXT", "slice extension"),
     21: ("EXT3D", "slice extension for depth"),
 }
-_PROFILES = {66: "baseline", 77: "main", 100: "high"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +324,7 @@ class AvcInspection:
     def profile(self) -> str:
         """As the first sequence parameter set has it, such as "constrained baseline"; or empty."""
         values = self._first_sps()
-        name = _PROFILES.get(values.get("profile_idc", 0), "")
+        name = PROFILES.get(values.get("profile_idc", 0), "")
         is_constrained = name == "baseline" and values.get("constraint_set_flags", 0) & 0b010000
         return f"constrained {name}" if is_constrained else name
 

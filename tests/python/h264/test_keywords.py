@@ -12,6 +12,7 @@ from vectors.avc_assemble import AvcSpeller, assemble
 
 import pycodec_lm as pcl
 from pycodec_lm import AvcGrammar, UsageError, _core
+from pycodec_lm.avc_profiles import PROFILES
 
 from .streams import GREY, HEAD, LONG_START, START, idr, nal, pps, se, sps, ue
 
@@ -38,7 +39,6 @@ COMBINATIONS: list[dict[str, Any]] = [
     {"profile": "main", "level": 5.2, "slices": "macroblock"},
     {"profile": "high", "level": 40, "width": 48, "frames": 1},
 ]
-_PROFILES = {"baseline": 66, "main": 77, "high": 100}
 _LEVELS: dict[str | int | float, int] = {"1.1": 11, "1b": 9, 9: 9, 5.2: 52, 40: 40}
 _BYTES = pcl.TokenizerInfo([bytes([b]) for b in range(256)] + [b""], stop_token_ids=[256])
 
@@ -106,7 +106,7 @@ def _check_head(stream: bytes, keywords: dict[str, Any]) -> None:
     assert stream.startswith(LONG_START)
     profile_idc, flags, level_idc = stream[5:8]
     if "profile" in keywords:
-        assert profile_idc == _PROFILES[keywords["profile"]]
+        assert PROFILES[profile_idc] == keywords["profile"]
         assert profile_idc != 66 or flags & 0x40
     if "level" in keywords:
         read_as = 9 if profile_idc != 100 and flags & 0x10 else level_idc

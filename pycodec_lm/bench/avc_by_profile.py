@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._core import check_h264
+from ..avc_profiles import PROFILES
 from ..codecs.avc import nal_units
 
-__all__ = ["PROFILES", "by_profile", "profile_of"]
+__all__ = ["by_profile", "profile_of"]
 
 _SPS = 7
-PROFILES = {66: "baseline", 77: "main", 100: "high"}  # by profile_idc (A.2)
 
 
 def profile_of(stream: bytes) -> str:
