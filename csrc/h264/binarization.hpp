@@ -106,8 +106,7 @@ public:
         if (code_ == nullptr) return number_ctx_idx();
         const uint16_t ctx_idx = code_->ctx_idx[static_cast<size_t>(value_)];
         if (ctx_idx == kBypass || ctx_idx == kTerminate) return ctx_idx;
-        const int increment = n_bins_ < 8 ? (increments_ >> (2 * n_bins_)) & 3 : 0;
-        return static_cast<uint16_t>(ctx_idx + first_ctx_ + increment);
+        return static_cast<uint16_t>(ctx_idx + first_ctx_ + (increments_ & 3));
     }
 
     /// Whether one of some values is still possible behind the next bin.
@@ -137,6 +136,7 @@ public:
     constexpr void take(bool bin) {
         ++n_bins_;
         if (code_ == nullptr) return take_of_number(bin);
+        increments_ >>= 2;
         const int child = code_->code.node(value_).children[bin];
         value_ = child < 0 ? -child - 1 : child;
         if (child < 0) phase_ = Phase::kWhole;
@@ -247,8 +247,8 @@ private:
     uint16_t first_ctx_ = 0;
     uint16_t next_ctx_ = 0;
     uint16_t last_ctx_ = 0;
-    uint16_t increments_ = 0;
-    uint8_t n_bits_ = 0;  // k, then bits of the suffix that are left
+    uint16_t increments_ = 0;  // of the next bins
+    uint8_t n_bits_ = 0;       // k, then bits of the suffix that are left
     uint8_t u_coff_ = 0;
     bool is_signed_ = false;
     Phase phase_ = Phase::kPrefix;

@@ -73,11 +73,10 @@ private:
                at_.is_cabac_limit_far();
     }
 
-    static constexpr size_t kManyCells = 16;
-
     /// Of some cells those that begin before a place.
     Cells before(int64_t place, Cells cells) const {
-        if (cells.end - cells.first > kManyCells) {
+        constexpr size_t kMany = 16;
+        if (cells.end - cells.first > kMany) {
             const auto* end = std::partition_point(
                 &cells_[cells.first], cells_.data() + cells.end,
                 [&](const Cell& cell) { return cell.begin < place; }
@@ -90,13 +89,6 @@ private:
 
     /// Those that go on behind a place and are not found: that only the first ones can be.
     Cells behind(int64_t place, Cells cells) const {
-        if (cells.end - cells.first > kManyCells) {
-            const auto* first = std::partition_point(
-                &cells_[cells.first], cells_.data() + cells.end,
-                [&](const Cell& cell) { return cell.end <= place; }
-            );
-            cells.first = static_cast<size_t>(first - cells_.data());
-        }
         while (!cells.is_empty() && (is_found_[cells.first] || cells_[cells.first].end <= place))
             ++cells.first;
         return cells;
@@ -156,12 +148,15 @@ private:
         const uint16_t ctx_idx = c_.string.ctx_idx();
         const Halves half = halves(range, ctx_idx);
         const int64_t middle = half.upper.low;
-        const Cells lower = wanted(!half.upper_bin, range.low, middle, before(middle, cells));
+        const Cells in_front = before(middle, cells);
+        const Cells lower = wanted(!half.upper_bin, range.low, middle, in_front);
+        // The last in front may go on behind.
+        const Cells others{in_front.is_empty() ? cells.first : in_front.end - 1, cells.end};
         // The end of a code is not followed.
         const Cells upper =
             ctx_idx == kTerminate
                 ? Cells{}
-                : wanted(half.upper_bin, middle, half.upper.end(), behind(middle, cells));
+                : wanted(half.upper_bin, middle, half.upper.end(), behind(middle, others));
         if (lower.is_empty() && upper.is_empty()) return false;
         if (!lower.is_empty() && !upper.is_empty()) {
             turns_.emplace_back(p_, half.upper, upper, half.upper_bin);

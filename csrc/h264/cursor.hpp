@@ -380,7 +380,7 @@ private:
     bool serves_intra(const MbEdge* edge) const;
     // mb_prediction.cpp
     void put_intra_modes_around();
-    bool is_legal_intra16x16_mode(uint32_t mode) const;
+    uint32_t legal_intra16x16_modes() const;
     bool is_legal_intra_chroma_mode(uint64_t mode) const;
     struct MotionNeighbour {
         bool is_available = false;

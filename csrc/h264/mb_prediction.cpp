@@ -25,25 +25,21 @@ void AvcCursor::put_intra_modes_around() {
     modes.put(-1, -1, serves_intra(top_left_edge()) ? kIntraDc : kNotAvailable);
 }
 
-/// Table 8-4: 0 vertical, 1 horizontal, 2 DC, 3 plane.
-bool AvcCursor::is_legal_intra16x16_mode(uint32_t mode) const {
-    switch (mode) {
-        case 0:
-            return serves_intra(top_edge());
-        case 1:
-            return serves_intra(left_edge());
-        case 2:
-            return true;
-        default:
-            return serves_intra(top_edge()) && serves_intra(left_edge()) &&
-                   serves_intra(top_left_edge());
-    }
+/// Table 8-4, a bit each: 0 vertical, 1 horizontal, 2 DC, 3 plane.
+uint32_t AvcCursor::legal_intra16x16_modes() const {
+    const bool has_top = serves_intra(top_edge());
+    const bool has_left = serves_intra(left_edge());
+    uint32_t modes = 0b0100;
+    if (has_top) modes |= 0b0001;
+    if (has_left) modes |= 0b0010;
+    if (has_top && has_left && serves_intra(top_left_edge())) modes |= 0b1000;
+    return modes;
 }
 
 /// Table 8-5: 0 DC, 1 horizontal, 2 vertical, 3 plane.
 bool AvcCursor::is_legal_intra_chroma_mode(uint64_t mode) const {
     constexpr uint32_t kAs16x16[] = {2, 1, 0, 3};
-    return mode < std::size(kAs16x16) && is_legal_intra16x16_mode(kAs16x16[mode]);
+    return mode < std::size(kAs16x16) && ((legal_intra16x16_modes() >> kAs16x16[mode]) & 1) != 0;
 }
 
 /// The motion of the 4x4 block at a column and row of this macroblock or beside it: 8.4.1.3.2.

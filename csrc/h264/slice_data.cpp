@@ -83,7 +83,7 @@ bool AvcCursor::is_legal_mb_type(uint64_t mb_type) const {
         }
     }
     if (mb_type == 0 || mb_type == kIPcm) return true;
-    return mb_type < kIPcm && is_legal_intra16x16_mode(static_cast<uint32_t>(mb_type - 1) % 4);
+    return mb_type < kIPcm && ((legal_intra16x16_modes() >> ((mb_type - 1) % 4)) & 1) != 0;
 }
 
 bool AvcCursor::is_legal_sub_mb_type(uint64_t type) const {
@@ -105,8 +105,9 @@ uint64_t AvcCursor::legal_mb_types() const {
         0b1'0001'0001'0001'0001'0001'0;  // Intra_16x16 of a mode, Table 7-11
     const uint32_t n_inter = position_.slice.n_inter_types();
     uint64_t types = 1 | uint64_t{1} << kIPcm;
+    const uint32_t modes = legal_intra16x16_modes();
     for (uint32_t mode = 0; mode < 4; ++mode) {
-        if (is_legal_intra16x16_mode(mode)) types |= kOfMode << mode;
+        if ((modes >> mode) & 1) types |= kOfMode << mode;
     }
     types <<= n_inter;
     if (position_.limits.is_b) return types | legal_coded_b_types() | (is_legal_b_type(0) ? 1 : 0);

@@ -54,15 +54,15 @@ BinString AvcCursor::due_string() const {
     const Position& p = position_;
     if (p.at >= Element::kCodedBlockFlag) return due_residual_string();
     if (p.at == Element::kEndOfSliceFlag) return binarization::end_of_slice_flag();
-    const NeighbourMb* a = says(left_edge());
-    const NeighbourMb* b = says(top_edge());
+    const auto a = [this] { return says(left_edge()); };
+    const auto b = [this] { return says(top_edge()); };
     switch (p.at) {
         case Element::kMbSkipFlag:
-            return binarization::mb_skip_flag(slice_type_of(p.slice), a, b);
+            return binarization::mb_skip_flag(slice_type_of(p.slice), a(), b());
         case Element::kMbType:
-            return binarization::mb_type(slice_type_of(p.slice), a, b);
+            return binarization::mb_type(slice_type_of(p.slice), a(), b());
         case Element::kTransformSize8x8Flag:
-            return binarization::transform_size_8x8_flag(a, b);
+            return binarization::transform_size_8x8_flag(a(), b());
         case Element::kPrevIntra4x4PredModeFlag:
         case Element::kPrevIntra8x8PredModeFlag:
             return binarization::prev_intra_pred_mode_flag();
@@ -70,7 +70,7 @@ BinString AvcCursor::due_string() const {
         case Element::kRemIntra8x8PredMode:
             return binarization::rem_intra_pred_mode();
         case Element::kIntraChromaPredMode:
-            return binarization::intra_chroma_pred_mode(a, b);
+            return binarization::intra_chroma_pred_mode(a(), b());
         case Element::kSubMbType:
             return binarization::sub_mb_type(slice_type_of(p.slice));
         case Element::kRefIdxL0:
@@ -83,7 +83,7 @@ BinString AvcCursor::due_string() const {
         case Element::kMvdL1Y:
             return due_mvd(1);
         case Element::kCodedBlockPattern:
-            return binarization::coded_block_pattern(a, b);
+            return binarization::coded_block_pattern(a(), b());
         default:  // kMbQpDelta
             return binarization::mb_qp_delta(p.cabac.was_qp_changed);
     }
