@@ -114,7 +114,7 @@ void AvcCursor::take_b_type(uint8_t mb_type) {
     const MbTypeFacts facts = facts_of_mb_type(MbSliceType::kB, mb_type);
     mb.kind = MbKind::kInter;
     if (facts.is_direct) {
-        put_direct_macroblock();
+        put_direct_macroblock(even_direct());
         return expect(Element::kCodedBlockPattern);
     }
     mb.shape = facts.shape;

@@ -117,14 +117,9 @@ private:
             const Range lower{low, cod_i_range, shift - 1};
             return {lower, {lower.end(), cod_i_range, shift - 1}, true};
         }
-        uint32_t upper_range = 2;
-        bool upper_bin = true;
-        if (ctx_idx != kTerminate) {
-            upper_range = range_of_lps(c_.states[ctx_idx], cod_i_range);
-            upper_bin = !c_.states[ctx_idx].val_mps();
-        }
-        const Range lower{low, cod_i_range - upper_range, shift};
-        return {lower, {lower.end(), upper_range, shift}, upper_bin};
+        const UpperPart upper = upper_part(ctx_idx, c_.states, cod_i_range);
+        const Range lower{low, cod_i_range - upper.range, shift};
+        return {lower, {lower.end(), upper.range, shift}, upper.bin};
     }
     static void renormalise(Range& range) {
         const int n = std::countl_zero(range.cod_i_range) - 23;

@@ -19,6 +19,17 @@
 
 namespace pycodec_lm::h264 {
 
+/// The bin whose part of codIRange is the upper one, and codIRange behind it; not of bypass bins.
+struct UpperPart {
+    bool bin;
+    uint32_t range;
+};
+inline UpperPart upper_part(uint16_t ctx_idx, const ContextStates& states, uint32_t cod_i_range) {
+    if (ctx_idx == kTerminate) return {true, 2};
+    const ContextState state = states[ctx_idx];
+    return {!state.val_mps(), range_of_lps(state, cod_i_range)};
+}
+
 class CabacInterval {
 public:
     /// Of the bits that the engine knows, the last that have not come. While there are none, the
@@ -54,7 +65,7 @@ public:
         int64_t split = cod_i_range_;
         bool upper_bin = true;
         if (ctx_idx != kBypass) {
-            const Upper upper = upper_of(ctx_idx, states);
+            const UpperPart upper = upper_part(ctx_idx, states, cod_i_range_);
             upper_bin = upper.bin;
             split = 2 * (int64_t{cod_i_range_} - upper.range);
         }
@@ -78,7 +89,7 @@ public:
     /// 510, and at its end it is 2.
     double information_of(bool bin, uint16_t ctx_idx, const ContextStates& states) const {
         if (ctx_idx == kBypass) return 1;
-        const Upper upper = upper_of(ctx_idx, states);
+        const UpperPart upper = upper_part(ctx_idx, states, cod_i_range_);
         const uint32_t part = bin == upper.bin ? upper.range : cod_i_range_ - upper.range;
         return std::log2(static_cast<double>(cod_i_range_) / part);
     }
@@ -126,17 +137,6 @@ private:
         return std::min(first_ + (int64_t{1} << n_open_), 2 * int64_t{cod_i_range_}) - 1;
     }
 
-    /// The bin whose part is the upper one, and codIRange behind it; not of bypass bins.
-    struct Upper {
-        bool bin;
-        uint32_t range;
-    };
-    Upper upper_of(uint16_t ctx_idx, const ContextStates& states) const {
-        if (ctx_idx == kTerminate) return {true, 2};
-        const ContextState state = states[ctx_idx];
-        return {!state.val_mps(), range_of_lps(state, cod_i_range_)};
-    }
-
     /// Leaves the part that a bin has.
     void split(bool bin, uint16_t ctx_idx, const ContextStates& states) {
         if (ctx_idx == kBypass) {
@@ -145,7 +145,7 @@ private:
             is_base_odd_ = bin && (cod_i_range_ & 1) != 0;
             return;
         }
-        const Upper upper = upper_of(ctx_idx, states);
+        const UpperPart upper = upper_part(ctx_idx, states, cod_i_range_);
         cod_i_range_ -= upper.range;
         if (bin != upper.bin) return;
         first_ -= 2 * int64_t{cod_i_range_};

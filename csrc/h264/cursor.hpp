@@ -354,7 +354,7 @@ private:
     uint32_t max_b_skip_run(uint32_t most) const;
     void put_direct(int quarter);
     std::optional<SpatialDirect> even_direct() const;
-    void put_direct_macroblock();
+    void put_direct_macroblock(const std::optional<SpatialDirect>& even);
     uint8_t shape_of_direct() const;
     void skip_b_macroblock();
     void skip_each_b_macroblock(uint32_t n);

@@ -178,13 +178,15 @@ std::optional<SpatialDirect> AvcCursor::even_direct() const {
 }
 
 /// B_Skip and B_Direct_16x16.
-void AvcCursor::put_direct_macroblock() {
+///
+/// @param even what even_direct() says
+void AvcCursor::put_direct_macroblock(const std::optional<SpatialDirect>& even) {
     Position& p = position_;
     p.b.is_direct = true;
     p.mb.shape = MbShape::k8x8;
     p.mb.sub_mb_type.fill(shape_of_direct());
     p.mb.n_mvs = n_direct_mvs();
-    if (const auto even = even_direct()) {
+    if (even) {
         p.mb.ref_idx.fill(even->ref_idx[0]);
         p.b.ref_idx.fill(even->ref_idx[1]);
         p.mb.mv.fill(even->mv[0]);
@@ -199,13 +201,14 @@ uint8_t AvcCursor::shape_of_direct() const { return sps().direct_8x8_inference_f
 
 void AvcCursor::skip_b_macroblock() {
     Position& p = position_;
-    if (const auto even = even_direct()) {
+    const auto even = even_direct();
+    if (even) {
         p.last_n_mvs = n_direct_mvs();
         return leave_skipped(*even);
     }
     reset_macroblock();
     p.mb.cabac.is_skipped = true;
-    put_direct_macroblock();
+    put_direct_macroblock(even);
     leave_macroblock();
 }
 

@@ -92,7 +92,7 @@ void MotionReader::read_byte(AvcCursor cursor, uint8_t byte, bool is_last) {
 MacroblockMotion MotionReader::if_skipped(AvcCursor cursor) {
     if (cursor.max_skip_run(1) == 0) return {};
     cursor.reset_macroblock();
-    cursor.put_direct_macroblock();
+    cursor.put_direct_macroblock(cursor.even_direct());
     const Position& p = cursor.position_;
     return of_macroblock(p, static_cast<uint32_t>(p.n_pictures), true);
 }

@@ -32,7 +32,6 @@ constexpr uint64_t kEndingsEvery = 7;
 constexpr uint64_t kEndingShare = 16;
 // Each byte by push() is slow, each token by accept() slower: in one step of so many.
 constexpr uint32_t kComparedSteps = 64;
-constexpr uint32_t kComparedMasks = 64;
 
 /// Endings of large pictures take long: a byte a macroblock.
 int64_t most_of(Element element) {
@@ -163,7 +162,7 @@ void go(Walk& walk, AvcCursor& cursor, Random& random, uint64_t n_bytes) {
             walk.broken = "allowed() is not push() " + cursor.describe();
             return;
         }
-        if (below(random, kComparedMasks) == 0 && !is_exact_token_mask(cursor)) {
+        if (below(random, kComparedSteps) == 0 && !is_exact_token_mask(cursor)) {
             walk.broken = "tokens are not their bytes " + cursor.describe();
             return;
         }
